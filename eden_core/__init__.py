@@ -1,0 +1,66 @@
+"""Eden: the data loader for genomic language models.
+
+The names below are the public ones. Importing this package imports neither torch nor lightning nor polars: the torch-side
+names are loaded when they are first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from eden_core import errors
+from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
+from eden_core.draws import Draws
+from eden_core.hookspecs import hookimpl
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.order import Order
+from eden_core.plugins import PluginRegistry, installed_plugins
+from eden_core.sequence_ids import extract_sample_id
+from eden_core.tiling import Tiling
+from eden_core.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from eden_core.datamodule import EdenDataModule
+    from eden_core.dataset import EdenDataset
+    from eden_core.loader import EdenLoader
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Draws",
+    "EdenDataModule",
+    "EdenDataset",
+    "EdenLoader",
+    "Order",
+    "Picks",
+    "PluginRegistry",
+    "Ragged",
+    "SequenceBatch",
+    "SequenceStore",
+    "Tiling",
+    "Transform",
+    "Vocabulary",
+    "WindowIndex",
+    "Windows",
+    "errors",
+    "extract_sample_id",
+    "hookimpl",
+    "installed_plugins",
+]
+
+_TORCH_SIDE = {
+    "EdenDataModule": "eden_core.datamodule",
+    "EdenDataset": "eden_core.dataset",
+    "EdenLoader": "eden_core.loader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TORCH_SIDE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_TORCH_SIDE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

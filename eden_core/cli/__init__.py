@@ -1,0 +1,30 @@
+"""The `eden` command: one module a sub-command."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from eden_core.errors import EdenError
+
+app = typer.Typer(
+    name="eden", help="Data for genomic language models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
+
+
+def main() -> None:
+    """Run `eden`."""
+    from eden_core.cli import demo, import_, plugins, split
+
+    for module in (import_, split, plugins, demo):
+        module.add_to(app)
+    run(app)
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command; an `EdenError` becomes one readable message on standard error and exit code 2."""
+    try:
+        command()
+    except EdenError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)

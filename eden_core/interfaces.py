@@ -1,0 +1,212 @@
+"""The three contracts that plugins fulfil: stores, indexes, transforms."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from eden_core.batch import Ragged, SequenceBatch, Windows
+from eden_core.draws import Draws
+from eden_core.errors import NotSupportedError
+from eden_core.tiling import Tiling
+
+if TYPE_CHECKING:
+    from eden_core.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What a store wrote for one sample."""
+
+    sample: str
+    location: str
+    sequences: int
+    bases: int
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What an index build wrote."""
+
+    location: str
+    sequences: int
+    """sequences with at least one window"""
+    windows: int
+
+
+class _Closing:
+    """`close` and the context manager, the same for stores and indexes."""
+
+    def close(self) -> None:
+        """Release open files; repeatable. Reading again opens them again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SequenceStore(_Closing, ABC):
+    """Answers "bases [start, start + length) of sequence X".
+
+    A store pickles, survives a fork and may be sent to a spawned process: it opens what it needs on the first read in each
+    process, keeps a bounded number of files open, holds nothing per contig in memory, and never uses or closes a handle that
+    another process opened. It is used by one thread at a time.
+
+    Args:
+        location: where the store lies, a path or a URL. Further options are keyword-only and JSON-like, and each is kept
+            as an attribute of its own name.
+    """
+
+    name: ClassVar[str]
+    """what users write as `store=`"""
+
+    def __init__(self, location: str) -> None:
+        self.location = str(location)
+
+    @abstractmethod
+    def read(self, windows: Windows) -> Ragged[np.uint8]:
+        """Return the bases of W windows as stored (ASCII, case kept), W rows in the windows' order.
+
+        Row i holds `windows.lengths[i]` bases from the zero-based `windows.starts[i]`, fewer only where the sequence ends.
+
+        Raises:
+            SequenceNotFoundError: the store has no such sequence; the message names it.
+            StaleIndexError: a window starts at or behind its sequence's end.
+        """
+
+    def contigs(self) -> Iterator[pa.RecordBatch]:
+        """Yield (contig_id: string, length: int64, in bases) of every sequence, in byte order of the ids within a shard.
+
+        Raises:
+            NotSupportedError: this store cannot list its sequences.
+        """
+        raise NotSupportedError(f"store {self.name!r} cannot list its sequences")
+
+    def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:
+        """Write all sequences of one sample, replacing what the store had of it: atomic, repeatable, concurrent across samples.
+
+        Args:
+            sample: the sample's id.
+            sequences: (sequence id, bases as ASCII) pairs, read once.
+
+        Raises:
+            NotSupportedError: this store cannot be written.
+        """
+        raise NotSupportedError(f"store {self.name!r} cannot be written")
+
+    def finish(self) -> None:
+        """Complete the store once all shards are written; repeatable."""
+
+    def fingerprint(self) -> str:
+        """Return a short text that changes with what rows read from here; cheap and free of paths."""
+        return options_text(self)
+
+
+class WindowIndex(_Closing, ABC):
+    """Answers "where does window 1,234,567 lie". The rules of `SequenceStore` on processes, files and memory hold here too.
+
+    Args:
+        location: where the index lies. Further options are keyword-only and JSON-like, and each is kept as an attribute of
+            its own name.
+    """
+
+    name: ClassVar[str]
+    """what users write as `index=`"""
+    tiling: Tiling
+    """how the sequences were cut; available once constructed"""
+
+    def __init__(self, location: str) -> None:
+        self.location = str(location)
+
+    @classmethod
+    def build(cls, location: str, contigs: Iterable[pa.RecordBatch], tiling: Tiling) -> IndexSummary:
+        """Write an index: complete or not at all. What was at `location` is replaced.
+
+        Args:
+            location: where to write.
+            contigs: batches of (contig_id: string, length: int64), ids unique and in byte order.
+            tiling: how to cut.
+
+        Raises:
+            InputError: ids are out of order or repeat, or there is no window at all.
+            NotSupportedError: this index cannot be built.
+        """
+        raise NotSupportedError(f"index {cls.name!r} cannot be built")
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of windows."""
+
+    @abstractmethod
+    def lookup(self, window_ids: NDArray[np.int64]) -> Windows:
+        """Return where windows lie, in the order asked (int64 [W], repeats allowed).
+
+        `lengths` is the window size of the tiling where the index does not know the sequence's end.
+
+        Raises:
+            WindowOutOfRangeError: an id outside 0 … len - 1.
+        """
+
+    @abstractmethod
+    def contigs(self) -> Iterator[pa.RecordBatch]:
+        """Yield (contig_id: string, first_window: int64, windows: int64, length: int64 or null), in order of windows."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a short text that changes with which windows lie where; cheap and free of paths."""
+
+
+class Transform(ABC):
+    """Changes a batch of windows: flips strands, adds tags, sets loss weights.
+
+    A transform holds no state that changes, draws random numbers from `Draws` only, gives each window a result that does
+    not depend on the windows around it, and pickles. Each constructor option is JSON-like and kept as an attribute of its
+    own name.
+    """
+
+    name: ClassVar[str]
+    """what users write in `transforms=`"""
+    augments: ClassVar[bool] = False
+    """whether it runs on the training split only"""
+
+    def bind(self, vocabulary: "Vocabulary") -> Self:  # noqa: ARG002 - a hook for subclasses that need token ids
+        """Return a transform that knows the vocabulary: itself unless it needs token ids."""
+        return self
+
+    def prefix_lengths(self, windows: Windows) -> NDArray[np.int64]:
+        """Return how many tokens this transform will put in front of each window, int64 [W]; zeros unless overridden.
+
+        Asked before the bases are read, so that exactly as many are read as will fit.
+        """
+        return np.zeros(len(windows), np.int64)
+
+    @abstractmethod
+    def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
+        """Return the changed batch, a new one; the arrays of `batch` may be read-only.
+
+        Windows may get fewer bases, never more; prefixes grow by exactly `prefix_lengths`, behind what is there.
+        """
+
+    def fingerprint(self) -> str:
+        """Return name and options."""
+        return options_text(self)
+
+
+def options_of(plugin: type) -> dict[str, Any]:
+    """Return a plugin class's options and their defaults (`inspect.Parameter.empty` where there is none)."""
+    skipped = {"self", "location"}
+    parameters = inspect.signature(plugin).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in skipped and p.kind is not p.VAR_KEYWORD}
+
+
+def options_text(plugin: SequenceStore | WindowIndex | Transform) -> str:
+    """Return `name(option=value, …)` of a plugin that keeps its options as attributes of their names."""
+    options = ", ".join(f"{option}={getattr(plugin, option)!r}" for option in sorted(options_of(type(plugin))))
+    return f"{plugin.name}({options})"

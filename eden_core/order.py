@@ -1,0 +1,60 @@
+"""Which windows make row i of a run."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.batch import Picks
+from eden_core.errors import WindowOutOfRangeError
+from eden_core.mixing import mix
+from eden_core.permutation import permute
+
+
+class Order(ABC):
+    """A pure function from the rows of a run to the windows that make them.
+
+    Rows are numbered through the whole run: rows 0 … len - 1 are the first epoch, len … 2 len - 1 the second, and so on. An
+    order holds no state that changes, is safe to use from many threads, and pickles.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the rows an epoch."""
+
+    @abstractmethod
+    def pick(self, rows: NDArray[np.int64]) -> Picks:
+        """Return the windows of these rows (int64 [B], any order, repeats allowed).
+
+        Raises:
+            WindowOutOfRangeError: a row is negative.
+        """
+
+
+class EpochOrder(Order):
+    """One window a row, each window exactly once an epoch, shuffled anew each epoch or in index order.
+
+    Args:
+        windows: number of windows, at least 1.
+        seed: the run's seed.
+        shuffle: whether rows are permuted; without it row i is window i.
+    """
+
+    def __init__(self, windows: int, *, seed: int, shuffle: bool) -> None:
+        self.windows = windows
+        self.seed = seed
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        return self.windows
+
+    def pick(self, rows: NDArray[np.int64]) -> Picks:
+        """Return one window a row."""
+        rows = np.asarray(rows, np.int64)
+        if rows.size and int(rows.min()) < 0:
+            raise WindowOutOfRangeError(f"row {int(rows.min())} is negative: rows of a run are numbered from 0")
+        epochs, positions = np.divmod(rows, self.windows)
+        if self.shuffle:
+            keys = mix(mix(np.uint64(self.seed & 0xFFFFFFFFFFFFFFFF), 0x0EDE), epochs)
+            positions = permute(positions, self.windows, keys)
+        return Picks(positions, epochs, np.arange(rows.size), np.zeros(rows.size, np.int16))

@@ -1,0 +1,260 @@
+"""Finding plugins: what is installed, what was left out and why."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points
+from inspect import Parameter, isabstract, isclass
+from typing import Any, TypeVar
+
+import pluggy
+
+from eden_core import hookspecs
+from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex, options_of
+
+KINDS: dict[str, tuple[str, type]] = {
+    "store": ("eden_sequence_stores", SequenceStore),
+    "index": ("eden_window_indexes", WindowIndex),
+    "transform": ("eden_transforms", Transform),
+}
+"""kind -> (hook, contract)"""
+
+DISABLED_VARIABLE = "EDEN_DISABLED_PLUGINS"
+"""environment variable: distributions to leave out, separated by commas"""
+
+Plugin = TypeVar("Plugin", SequenceStore, WindowIndex, Transform)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin comes from."""
+
+    distribution: str
+    version: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} ({self.module})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One class that a plugin offers."""
+
+    kind: str
+    name: str
+    plugin: type
+    origin: Origin
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option -> default."""
+        return options_of(self.plugin)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that was left out, and why."""
+
+    origin: Origin
+    cause: str
+    names: tuple[str, ...] = ()
+    """the plugin names that are missing because of it, where known"""
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.cause}"
+
+
+class PluginRegistry:
+    """Plugins by kind and name. A broken plugin is left out, warned about once, and never stops the others."""
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self.problems: list[Problem] = []
+        """what was left out, and why"""
+
+    def load_entry_points(self) -> None:
+        """Register every installed plugin but those of the distributions in `EDEN_DISABLED_PLUGINS`."""
+        disabled = {_normalised(name) for name in os.environ.get(DISABLED_VARIABLE, "").split(",") if name.strip()}
+        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda p: (p.name, p.value)):
+            origin = _origin_of(point)
+            if _normalised(origin.distribution) in disabled:
+                self.problems.append(Problem(origin, f"left out by {DISABLED_VARIABLE}", (point.name,)))
+                continue
+            try:
+                module = point.load()
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not stop the others
+                self._leave_out(Problem(origin, _describe(error), (point.name,)))
+            else:
+                self.register(module, origin, names=(point.name,))
+
+    def register(self, plugin: object, origin: Origin | None = None, *, names: tuple[str, ...] = ()) -> None:
+        """Register a module or object with hook implementations.
+
+        Args:
+            plugin: what carries functions marked with `hookimpl`.
+            origin: where it comes from; by default the module's or class's own distribution.
+            names: names to repeat the cause for when the whole plugin is left out.
+        """
+        origin = origin or _origin_of_object(plugin)
+        try:
+            unknown = sorted(self._unknown_hooks(plugin))
+            if unknown:
+                known = ", ".join(hook for hook, _ in KINDS.values())
+                self._leave_out(Problem(origin, f"unknown hook {', '.join(unknown)}; hooks are {known}", names))
+                return
+            self._manager.register(plugin)
+        except Exception as error:  # noqa: BLE001 - pluggy's checks run the stranger's code
+            self._manager.unregister(plugin) if self._manager.is_registered(plugin) else None
+            self._leave_out(Problem(origin, _describe(error), names))
+            return
+        for kind, (hook, contract) in KINDS.items():
+            self._collect(plugin, origin, names, kind, hook, contract)
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """Return what can be used, of one kind or of all, by kind and name."""
+        order = list(KINDS)
+        found = [group[0] for group in self._entries.values() if len(group) == 1]
+        return sorted((e for e in found if kind in {None, e.kind}), key=lambda e: (order.index(e.kind), e.name))
+
+    def find(self, kind: str, name: str) -> Entry:
+        """Return the plugin of this kind and name.
+
+        Raises:
+            PluginConflictError: two distributions offer it.
+            PluginNotFoundError: none does; the message lists what there is and repeats why plugins were left out.
+        """
+        group = self._entries.get((kind, name), [])
+        if len(group) == 1:
+            return group[0]
+        if group:
+            raise PluginConflictError(_conflict(kind, name, group))
+        known = ", ".join(entry.name for entry in self.entries(kind)) or "none"
+        related = [p for p in self.problems if name in p.names] or self.problems
+        causes = "".join(f"\n  left out: {problem}" for problem in related)
+        raise PluginNotFoundError(
+            f"no {kind} plugin is named {name!r}; installed: {known}. `eden plugins` lists them all.{causes}"
+        )
+
+    def store(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> SequenceStore:
+        """Open a store by name."""
+        return self._create("store", SequenceStore, name, (location,), options)
+
+    def index_class(self, name: str) -> type[WindowIndex]:
+        """Return the class of an index, for building."""
+        found: type[WindowIndex] = self.find("index", name).plugin
+        return found
+
+    def index(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> WindowIndex:
+        """Open an index by name."""
+        return self._create("index", WindowIndex, name, (location,), options)
+
+    def transform(self, name: str, options: Mapping[str, Any] | None = None) -> Transform:
+        """Make a transform by name."""
+        return self._create("transform", Transform, name, (), options)
+
+    def _create(
+        self, kind: str, _: type[Plugin], name: str, args: tuple[str, ...], options: Mapping[str, Any] | None
+    ) -> Plugin:
+        entry = self.find(kind, name)
+        given, known = dict(options or {}), entry.options
+        unknown = sorted(set(given) - set(known))
+        missing = sorted(o for o, default in known.items() if default is Parameter.empty and o not in given)
+        if unknown or missing:
+            listed = ", ".join(known) or "no options"
+            what = f"has no option {', '.join(unknown)}" if unknown else f"needs the option {', '.join(missing)}"
+            raise PluginOptionError(f"{kind} {name!r} {what}; it takes {listed}")
+        made: Plugin = entry.plugin(*args, **given)
+        return made
+
+    def _unknown_hooks(self, plugin: object) -> Iterator[str]:
+        known = {hook for hook, _ in KINDS.values()}
+        for attribute in dir(plugin):
+            marked = self._manager.parse_hookimpl_opts(plugin, attribute)
+            if marked is not None and (marked.get("specname") or attribute) not in known:
+                yield attribute
+
+    def _collect(
+        self, plugin: object, origin: Origin, names: tuple[str, ...], kind: str, hook: str, contract: type
+    ) -> None:
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            try:
+                offered = list(implementation.function())
+            except Exception as error:  # noqa: BLE001 - a stranger's hook must not stop the others
+                self._leave_out(Problem(origin, f"{hook}() failed: {_describe(error)}", names))
+                continue
+            for cls in offered:
+                cause = _unfit(cls, contract)
+                if cause:
+                    given = getattr(cls, "name", None)
+                    known_name = (given,) if isinstance(given, str) else ()
+                    self._leave_out(Problem(origin, f"{hook}() gave {cls!r}, {cause}", (*known_name, *names)))
+                else:
+                    self._add(Entry(kind, cls.name, cls, origin))
+
+    def _add(self, entry: Entry) -> None:
+        group = self._entries.setdefault((entry.kind, entry.name), [])
+        group.append(entry)
+        if len(group) > 1:
+            self._leave_out(Problem(entry.origin, _conflict(entry.kind, entry.name, group), (entry.name,)))
+
+    def _leave_out(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        warnings.warn(f"Eden plugin left out: {problem}", PluginWarning, stacklevel=3)
+
+
+@cache
+def installed_plugins() -> PluginRegistry:
+    """Return the registry of all installed plugins, read once a process."""
+    registry = PluginRegistry()
+    registry.load_entry_points()
+    return registry
+
+
+def _unfit(cls: Any, contract: type) -> str | None:
+    if not isclass(cls):
+        return f"which is not a class; give the {contract.__name__} class itself"
+    if not issubclass(cls, contract):
+        return f"which is not a subclass of {contract.__name__}"
+    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+        return "which has no name; set the class attribute `name`"
+    if isabstract(cls):
+        return f"which lacks {', '.join(sorted(cls.__abstractmethods__))}"
+    return None
+
+
+def _conflict(kind: str, name: str, group: Iterable[Entry]) -> str:
+    providers = " and ".join(str(entry.origin) for entry in group)
+    return f"{kind} {name!r} is offered by {providers}; uninstall one or leave it out with {DISABLED_VARIABLE}"
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _normalised(distribution: str) -> str:
+    return distribution.strip().lower().replace("_", "-").replace(".", "-")
+
+
+def _origin_of(point: EntryPoint) -> Origin:
+    found = point.dist
+    if found is None:
+        return Origin("unknown distribution", "?", point.value)
+    return Origin(found.name, found.version, point.value)
+
+
+def _origin_of_object(plugin: object) -> Origin:
+    module = getattr(plugin, "__name__", type(plugin).__module__)
+    root = str(module).partition(".")[0]
+    try:
+        return Origin(root, Distribution.from_name(root).version, str(module))
+    except (PackageNotFoundError, ValueError):
+        return Origin(root, "?", getattr(sys.modules.get(root), "__file__", None) or str(module))

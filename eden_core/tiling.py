@@ -1,0 +1,84 @@
+"""How sequences are cut into windows: pure arithmetic on lengths."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.errors import ConfigurationError
+
+DEFAULT_WINDOW_SIZE = 8192
+DEFAULT_STRIDE = 7992
+DEFAULT_RESERVE = 16
+PLAIN_RESERVE = 2
+"""Tokens that a row without control tags needs beside the bases: bos and eos."""
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Windows of `window_size` bases every `stride` bases.
+
+    A sequence of n bases has 1 window if n < `window_size`, else 1 + (n - `window_size`) // `stride`; window i starts at
+    i * `stride` (the format's own rule, which leaves tails unread). With `keep_tail`, windows go on until every base is
+    read by a row, of which `reserve` tokens are not bases. Windows of fewer than `min_length` bases, or of none, are left out.
+
+    Attributes:
+        window_size: bases a window, >= 1.
+        stride: bases from one window's start to the next one's, >= 1.
+        min_length: the shortest window to keep, in bases.
+        keep_tail: whether windows go on to the last base.
+        reserve: tokens of a row that are kept for specials and tags; counts only with `keep_tail`.
+
+    Raises:
+        ConfigurationError: a number is out of its range.
+
+    >>> Tiling().counts(np.array([100, 8192, 4_938_920])).tolist()
+    [1, 1, 617]
+    """
+
+    window_size: int = DEFAULT_WINDOW_SIZE
+    stride: int = DEFAULT_STRIDE
+    min_length: int = 0
+    keep_tail: bool = False
+    reserve: int = DEFAULT_RESERVE
+
+    def __post_init__(self) -> None:
+        if self.window_size < 1 or self.stride < 1:
+            raise ConfigurationError(
+                f"window size and stride must be at least 1 base, not {self.window_size} and {self.stride}"
+            )
+        if self.min_length < 0:
+            raise ConfigurationError(f"the minimum window length must not be negative, not {self.min_length}")
+        if self.keep_tail and not 0 <= self.reserve < self.window_size:
+            raise ConfigurationError(
+                f"reserve is {self.reserve} tokens, but must be between 0 and window size - 1 = {self.window_size - 1}: "
+                "a row must be left room for bases"
+            )
+
+    @property
+    def row_bases(self) -> int:
+        """Bases that a row is sure to read of a full window."""
+        return max(1, self.window_size - (self.reserve if self.keep_tail else PLAIN_RESERVE))
+
+    def counts(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of windows of sequences of these lengths, int64 [n]."""
+        lengths = np.asarray(lengths, np.int64)
+        reach = self.row_bases if self.keep_tail else self.window_size
+        beyond = lengths - reach
+        more = -(-beyond // self.stride) if self.keep_tail else beyond // self.stride
+        shortest = max(1, self.min_length)
+        long_enough = (lengths - shortest) // self.stride + 1
+        counts = np.minimum(1 + np.where(beyond > 0, more, 0), long_enough)
+        return np.where((lengths >= shortest) & (shortest <= self.window_size), counts, 0)
+
+    def all_counts(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what `counts` would be if no window were too short, int64 [n]."""
+        return Tiling(self.window_size, self.stride, 0, self.keep_tail, self.reserve).counts(lengths)
+
+    def bases_read(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many different bases of each sequence the rows read, int64 [n]."""
+        lengths = np.asarray(lengths, np.int64)
+        counts = self.counts(lengths)
+        before_last = np.maximum(counts - 1, 0)
+        last = np.clip(lengths - before_last * self.stride, 0, self.row_bases)
+        return np.where(counts > 0, before_last * min(self.stride, self.row_bases) + last, 0)
