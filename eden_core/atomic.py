@@ -1,0 +1,40 @@
+"""Files that are complete or absent: written beside the target, synced, renamed."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from eden_core.errors import OutputExistsError
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path beside `target` to write to; rename it to `target` when the block ends well, remove it when not.
+
+    The file and its folder are synced, so that after a crash the target is the old file, the whole new one, or absent.
+    """
+    target = Path(target)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield draft
+        _sync(draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync(target.parent)
+
+
+def refuse_existing(target: str | os.PathLike[str], *, force: bool, remedy: str = "give --force to replace it") -> None:
+    """Raise `OutputExistsError` when `target` exists, unless `force`."""
+    if not force and Path(target).exists():
+        raise OutputExistsError(f"{target} exists already; {remedy}, or choose another output")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

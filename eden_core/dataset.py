@@ -1,0 +1,288 @@
+"""EdenDataset: rows by number, for plain PyTorch and Megatron loops."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, default_collate
+
+from eden_core.batch import Windows
+from eden_core.errors import ConfigurationError, WindowOutOfRangeError
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.layout import EncodedBatch, Layout
+from eden_core.memory import Recycler
+from eden_core.mixing import digest_of
+from eden_core.order import EpochOrder
+from eden_core.plugins import installed_plugins
+from eden_core.reader import BatchReader
+from eden_core.vocabulary import Vocabulary
+
+SPLITS = ("train", "validation", "test", "predict")
+EXTRA_KEYS = ("row_ids",)
+LONGEST_ATTENTION_MASK = 32_768
+
+Batch = dict[str, torch.Tensor]
+TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
+
+
+class RowViews(list[Batch]):
+    """The rows of a batch, one dict each, with the batch that they are views of."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        super().__init__({key: value[i] for key, value in batch.items()} for i in range(len(batch["tokens"])))
+
+
+class EdenDataset(Dataset[Batch]):
+    """Rows of tokens from a store and an index: row i is a pure function of (configuration, seed, i).
+
+    A row has `tokens`, `labels`, `position_ids` (int64 [S]) and `loss_mask` (float32 [S]), S = `seq_length`; a batch has a leading
+    dimension B more. Masks and position ids may be shared between batches: copy before writing to them.
+
+    Args:
+        store: name of a store plugin, or an open store.
+        index: name of an index plugin, or an open index.
+        sequence_db_dir: where the store lies, when `store` is a name.
+        window_db_path: where the index lies, when `index` is a name.
+        seq_length: tokens a row.
+        stride, window_size, window_min_length_threshold: what the index must have been built with; None: as it was.
+        rc_aug: adds the transform "reverse-complement".
+        use_control_tags: adds the transform "control-tags".
+        transforms: further ones, in order: names, `{"name": {option: value}}`, or `Transform` objects.
+        tokenizer: "nucleotide", "byte", a path to a `tokenizer.json`, or a tokenizer object (see `Vocabulary.of`).
+        case: "upper", "keep" or "keep-in-labels".
+        loss_weights: weight by letter or class, such as `{"ambiguous": 0, "lower": 0.1}`.
+        invalid_bases: "error", or "unk" to read bytes that are no IUPAC letters as UNK with weight 0.
+        include_bos, include_eos: whether rows begin with bos and end with eos.
+        create_attention_mask: adds `attention_mask`, bool [B, 1, S, S] (a row: [1, S, S]), True = masked.
+        extra_keys: further keys of a batch: "row_ids" (int64 [B], the row of the run).
+        split: "train", "validation", "test" or "predict"; augmentations run on "train" only.
+        shuffle: whether rows are permuted, anew each epoch; None: for train and validation.
+        seed: of the order and of all random draws.
+        num_samples: rows to serve, running on over epochs; None: one epoch.
+        store_options, index_options: options of the plugins, when they are given by name.
+
+    Raises:
+        ConfigurationError: arguments that contradict each other or the index; the message has the numbers.
+    """
+
+    def __init__(
+        self,
+        store: str | SequenceStore = "sqlite-shards",
+        index: str | WindowIndex = "sqlite",
+        *,
+        sequence_db_dir: str | None = None,
+        window_db_path: str | None = None,
+        seq_length: int = 8192,
+        stride: int | None = None,
+        window_size: int | None = None,
+        window_min_length_threshold: int | None = None,
+        rc_aug: bool = False,
+        use_control_tags: bool = False,
+        transforms: Sequence[TransformSetting] = (),
+        tokenizer: Any = "nucleotide",
+        case: str = "upper",
+        loss_weights: Mapping[str, float] | None = None,
+        invalid_bases: str = "error",
+        include_bos: bool = True,
+        include_eos: bool = True,
+        create_attention_mask: bool = False,
+        extra_keys: Sequence[str] = (),
+        split: str = "train",
+        shuffle: bool | None = None,
+        seed: int = 42,
+        num_samples: int | None = None,
+        store_options: Mapping[str, Any] | None = None,
+        index_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        _check_arguments(split, extra_keys, num_samples, seq_length if create_attention_mask else 0)
+        self.split = split
+        self.seed = seed
+        self.seq_length = seq_length
+        self.num_samples = num_samples
+        self.create_attention_mask = create_attention_mask
+        self.extra_keys = tuple(extra_keys)
+        self.store = _opened_store(store, sequence_db_dir, store_options)
+        self.index = _opened_index(index, window_db_path, index_options)
+        vocabulary = Vocabulary.of(tokenizer)
+        given = {"window_size": window_size, "stride": stride, "min_length": window_min_length_threshold}
+        _check_tiling(self.index, given, seq_length, vocabulary)
+        layout = Layout(
+            vocabulary,
+            seq_length,
+            include_bos=include_bos,
+            include_eos=include_eos,
+            case=case,
+            loss_weights=loss_weights,
+            invalid_bases=invalid_bases,
+        )
+        chain = _transforms(rc_aug, use_control_tags, transforms)
+        bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
+        self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
+        order = EpochOrder(len(self.index), seed=seed, shuffle=self.shuffle)
+        self.reader = BatchReader(order, self.index, self.store, bound, layout, seed)
+        self._layout_options = (seq_length, include_bos, include_eos, case, sorted((loss_weights or {}).items()), invalid_bases)
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows of one epoch."""
+        return len(self.reader.order)
+
+    def __len__(self) -> int:
+        return self.epoch_rows if self.num_samples is None else self.num_samples
+
+    def __getitem__(self, row: Any) -> Batch:
+        """Return one row for an int, a batch for a sequence of ints."""
+        if isinstance(row, int | np.integer):
+            return RowViews(self.batch([int(row)]))[0]
+        return self.batch(row)
+
+    def __getitems__(self, rows: Sequence[int]) -> RowViews:
+        """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy."""
+        return RowViews(self.batch(rows))
+
+    def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """Return the batch of these rows, in the order asked.
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
+        numbers = self._checked(rows)
+        return self.tensors(self.reader.fetch(numbers), numbers)
+
+    @staticmethod
+    def collate_fn(rows: Sequence[Batch]) -> Batch:
+        """Return the batch of rows that one `__getitems__` gave, or of any others, stacked."""
+        if isinstance(rows, RowViews):
+            return rows.batch
+        stacked: Batch = default_collate(list(rows))
+        return stacked
+
+    def locate(self, rows: Sequence[int] | NDArray[np.int64]) -> Windows:
+        """Return where rows lie: sequence id, zero-based start, bases read (fewer where the sequence ends before).
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
+        picks = self.reader.order.pick(self._checked(rows))
+        return self.reader.locate(self.index.lookup(picks.window_ids))
+
+    def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64]) -> Batch:
+        """Lay fetched rows out as a batch of tensors."""
+        arrays = self.reader.expand(encoded, _recycler.empty)
+        batch = {key: torch.from_numpy(value) for key, value in arrays.items()}
+        if self.create_attention_mask:
+            batch["attention_mask"] = _causal_mask(self.seq_length).expand(len(rows), 1, -1, -1)
+        if "row_ids" in self.extra_keys:
+            batch["row_ids"] = torch.from_numpy(np.array(rows, np.int64))
+        return batch
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that decides which bytes row i is."""
+        reader = self.reader
+        transforms = [transform.fingerprint() for transform in reader.transforms]
+        order = (self.seed, self.shuffle, self.epoch_rows)
+        return digest_of(
+            reader.store.fingerprint(), reader.index.fingerprint(), transforms, reader.layout.vocabulary.name, order,
+            self._layout_options,
+        )
+
+    def close(self) -> None:
+        """Close the files that this process has open."""
+        self.store.close()
+        self.index.close()
+
+    def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        numbers = np.asarray(rows, np.int64).reshape(-1)
+        if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) >= len(self)):
+            outside = numbers[(numbers < 0) | (numbers >= len(self))]
+            raise WindowOutOfRangeError(f"row {int(outside[0])} of a dataset of {len(self)} rows")
+        return numbers
+
+
+_recycler = Recycler()
+
+
+@lru_cache(maxsize=2)
+def _causal_mask(seq_length: int) -> torch.Tensor:
+    """True above the diagonal, bool [1, 1, S, S]."""
+    return torch.ones(seq_length, seq_length, dtype=torch.bool).triu(1)[None, None]
+
+
+def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None, masked_length: int) -> None:
+    if split not in SPLITS:
+        raise ConfigurationError(f"split is {split!r}; expected one of {', '.join(map(repr, SPLITS))}")
+    unknown = sorted(set(extra_keys) - set(EXTRA_KEYS))
+    if unknown:
+        raise ConfigurationError(f"extra_keys has {', '.join(unknown)}; known keys are {', '.join(EXTRA_KEYS)}")
+    if num_samples is not None and num_samples < 1:
+        raise ConfigurationError(f"num_samples must be at least 1, not {num_samples}")
+    if masked_length > LONGEST_ATTENTION_MASK:
+        raise ConfigurationError(
+            f"an attention mask for seq_length {masked_length} takes {masked_length**2 / 2**30:.1f} GiB; at most "
+            f"{LONGEST_ATTENTION_MASK} tokens are served. Leave create_attention_mask out and use a causal kernel"
+        )
+
+
+def _opened_store(store: str | SequenceStore, location: str | None, options: Mapping[str, Any] | None) -> SequenceStore:
+    if isinstance(store, SequenceStore):
+        return store
+    if location is None:
+        raise ConfigurationError(f"store {store!r} needs sequence_db_dir, where its shards lie")
+    return installed_plugins().store(store, str(location), options)
+
+
+def _opened_index(index: str | WindowIndex, location: str | None, options: Mapping[str, Any] | None) -> WindowIndex:
+    if isinstance(index, WindowIndex):
+        return index
+    if location is None:
+        raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
+    return installed_plugins().index(index, str(location), options)
+
+
+def _transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[TransformSetting]) -> list[Transform]:
+    short = [name for name, wanted in (("reverse-complement", rc_aug), ("control-tags", use_control_tags)) if wanted]
+    made = [_transform(setting) for setting in (*short, *further)]
+    names = [transform.name for transform in made]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigurationError(f"the transform {', '.join(repeated)} is asked for more than once; it must run once")
+    return made
+
+
+def _transform(setting: TransformSetting) -> Transform:
+    if isinstance(setting, Transform):
+        return setting
+    if isinstance(setting, str):
+        return installed_plugins().transform(setting)
+    if isinstance(setting, Mapping) and len(setting) == 1:
+        name, options = next(iter(setting.items()))
+        return installed_plugins().transform(name, options)
+    raise ConfigurationError(f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object")
+
+
+def _check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary) -> None:
+    tiling = index.tiling
+    wanted = dict(given)
+    if vocabulary.table is not None:
+        wanted["window_size"] = seq_length if wanted["window_size"] is None else wanted["window_size"]
+        if wanted["window_size"] != seq_length:
+            raise ConfigurationError(
+                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} makes one "
+                "token of each base: leave window_size out"
+            )
+    wrong = {name: value for name, value in wanted.items() if value is not None and value != getattr(tiling, name)}
+    if wrong:
+        found = ", ".join(f"{name} {getattr(tiling, name)}" for name in wrong)
+        asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
+        merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
+        raise ConfigurationError(
+            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} tokens). "
+            f"Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
+            f"--window-size {merged['window_size']} --stride {merged['stride']} "
+            f"--window-min-length-threshold {merged['min_length']}"
+        )

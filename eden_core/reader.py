@@ -1,0 +1,123 @@
+"""The stages in order, from row numbers to arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.batch import Ragged, SequenceBatch, Windows
+from eden_core.draws import Draws
+from eden_core.errors import ConfigurationError, InvalidBaseError, PluginContractError, StaleIndexError
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.layout import Arrays, Empty, EncodedBatch, InvalidRowError, Layout
+from eden_core.order import Order
+
+
+@dataclass(frozen=True, eq=False)
+class BatchReader:
+    """Reads rows of a run: a pure function of (configuration, seed, rows). Pickles without open files."""
+
+    order: Order
+    index: WindowIndex
+    store: SequenceStore
+    transforms: Sequence[Transform]
+    layout: Layout
+    seed: int
+
+    def fetch(self, rows: NDArray[np.int64]) -> EncodedBatch:
+        """Do what a worker does: everything up to the layout.
+
+        Args:
+            rows: int64 [B], rows of the run, in any order.
+
+        Raises:
+            InvalidBaseError: a byte that is no IUPAC letter (found here only where a tokenizer is called per row).
+        """
+        picks = self.order.pick(rows)
+        windows = self.locate(self.index.lookup(picks.window_ids))
+        bases = self._read(windows)
+        batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64))
+        draws = Draws(self.seed, picks)
+        for transform in self.transforms:
+            batch = transform.apply(batch, draws)
+        self._check_fit(batch, windows)
+        try:
+            return self.layout.encode(batch)
+        except InvalidRowError as found:
+            raise self._name(found, batch) from None
+
+    def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
+        """Lay fetched rows out as token arrays (see `Layout.expand`).
+
+        Raises:
+            InvalidBaseError: a byte that is no IUPAC letter; the message names sequence and position.
+        """
+        try:
+            return self.layout.expand(encoded, empty)
+        except InvalidRowError as found:
+            raise self._name(found, encoded.batch) from None
+
+    def locate(self, windows: Windows) -> Windows:
+        """Return windows with as many bases as fit into their rows."""
+        prefixes = np.zeros(len(windows), np.int64)
+        for transform in self.transforms:
+            prefixes = prefixes + transform.prefix_lengths(windows)
+        room = self.layout.room(prefixes)
+        if self.layout.vocabulary.table is None:
+            return windows
+        tiling = self.index.tiling
+        if tiling.keep_tail and room.size and int(room.min()) < tiling.row_bases:
+            raise ConfigurationError(
+                f"special and tag tokens take {self.layout.seq_length - int(room.min())} of a row, and the index reserved "
+                f"{tiling.reserve}: bases would be lost between windows. Build it again with eden-precompute --keep-tail "
+                f"--reserve {self.layout.seq_length - int(room.min())}"
+            )
+        return replace(windows, lengths=np.minimum(windows.lengths, room))
+
+    def _read(self, windows: Windows) -> Ragged[np.uint8]:
+        bases = self.store.read(windows)
+        lengths = bases.lengths
+        if len(bases) != len(windows) or (lengths > windows.lengths).any():
+            raise PluginContractError(
+                f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows of "
+                f"at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
+            )
+        if lengths.size and int(lengths.min()) < 1:
+            i = int(np.argmin(lengths))
+            raise StaleIndexError(
+                f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store has "
+                "no bases: it was built for other sequences; build it again with eden-precompute"
+            )
+        return bases
+
+    def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
+        room = self.layout.room(batch.prefix.lengths)
+        limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
+        if (batch.bases.lengths > limit).any():
+            names = ", ".join(transform.name for transform in self.transforms)
+            raise PluginContractError(
+                f"the transforms ({names}) made a row longer than it may be: a transform must not add bases, nor more prefix "
+                "tokens than its prefix_lengths() said"
+            )
+
+    def _name(self, found: InvalidRowError, batch: SequenceBatch) -> InvalidBaseError:
+        """Return the error with the place in the sequence, which the row alone does not tell once it was flipped."""
+        i = found.row
+        windows = batch.windows
+        only = Windows(windows.window_ids[i : i + 1], (windows.sequence_ids[i],), *_one(windows, i))
+        places = np.flatnonzero(self.store.read(only).values == found.byte)
+        where = f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
+        advice = (
+            "a zeroed hole in a damaged file: copy or write the shard again"
+            if found.byte == 0
+            else "no IUPAC nucleotide letter that the vocabulary knows; mend the sequence or set invalid_bases='unk'"
+        )
+        return InvalidBaseError(
+            f"sequence {windows.sequence_ids[i]!r} holds the byte {found.byte} ({chr(found.byte)!r}) at {where} (counted from 1), "
+            f"{advice}"
+        )
+
+
+def _one(windows: Windows, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return windows.starts[i : i + 1], windows.lengths[i : i + 1]

@@ -1,0 +1,305 @@
+"""The contract of stores, as tests to inherit."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eden_core.batch import Ragged
+from eden_core.errors import EdenError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
+from eden_core.interfaces import SequenceStore
+from eden_core.sequence_ids import extract_sample_id
+from eden_core.testing.lifecycle import LifecycleTests, Probe
+from eden_core.testing.suite import (
+    BrokenInputError,
+    Request,
+    count_open_files,
+    error_of,
+    example_sequences,
+    facts,
+    new_folder,
+    skipped_where_not_supported,
+    windows_of,
+)
+
+Sequences = Mapping[str, bytes]
+
+
+class SequenceStoreTests(LifecycleTests):
+    """What every store must do. Inherit, name the class `Test…`, write `make_store`; override fixtures, never checks.
+
+    Fixtures to override where the data do not suit the store: `sequences`, `many_samples`.
+    """
+
+    max_open_files: ClassVar[int] = 256
+    """the most files that reading `many_samples` may leave open"""
+
+    @abstractmethod
+    def make_store(self, location: Path, sequences: dict[str, bytes]) -> SequenceStore:
+        """Write these sequences (id -> bases) in the store's own way under an existing empty folder; return it open."""
+
+    @pytest.fixture
+    def sequences(self) -> dict[str, bytes]:
+        """Id -> bases; several samples, ids of the form `BCR__ECT-SAMPLE1__CT1-1`. May be overridden."""
+        return example_sequences()
+
+    @pytest.fixture
+    def many_samples(self) -> dict[str, bytes]:
+        """Id -> bases: one small sequence each of more samples than files may be open. May be overridden."""
+        return {f"BCR__ECT-S{n}__CT1-1": b"ACGTN" * (1 + n % 7) for n in range(320)}
+
+    @pytest.fixture
+    def store(self, tmp_path: Path, sequences: dict[str, bytes]) -> Iterator[SequenceStore]:
+        """The store under test, holding `sequences`. Not to be overridden: write `make_store`."""
+        with self.make_store(new_folder(tmp_path / "store"), dict(sequences)) as store:
+            yield store
+
+    @pytest.fixture
+    def probe(self, store: SequenceStore, sequences: dict[str, bytes]) -> Probe:
+        """The store with a question to it. Not to be overridden."""
+        return _probe(store, sequences)
+
+    def test_rows_are_the_bases_asked_for(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Row i is `sequence[start : start + length]`."""
+        _check_reads(store, sequences, "row i must be sequence[start : start + length]")
+
+    def test_rows_follow_the_request(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Rows come in the order of the windows, however mixed, and a window asked twice is answered twice."""
+        requests = _requests(sequences) * 2
+        mixed = [requests[i] for i in np.random.default_rng(1).permutation(len(requests))]
+        _check_reads(store, sequences, "rows must come in the order of the windows, repeats included", mixed)
+
+    def test_types_and_shapes(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Values are uint8 [total]; offsets int64 [W + 1], from 0 to total."""
+        requests = _requests(sequences)
+        _check_types(store.read(windows_of(requests)), len(requests))
+
+    def test_no_windows_give_no_rows(self, store: SequenceStore) -> None:
+        """No windows are answered with no rows, in the same types."""
+        _check_types(store.read(windows_of([])), 0)
+
+    def test_rows_end_with_their_sequence(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """A window that reaches beyond its sequence is cut at the end: no padding, nothing of the next sequence."""
+        beyond = [(s, start, len(b) + 999) for s, b in sequences.items() for start in (0, len(b) // 2, len(b) - 1)]
+        _check_reads(store, sequences, "a row must end where its sequence ends, unpadded", beyond)
+
+    @pytest.mark.parametrize("behind", [0, 1, 5_000])
+    def test_a_start_behind_the_end_is_stale(
+        self, store: SequenceStore, sequences: dict[str, bytes], behind: int
+    ) -> None:
+        """A window that starts at or behind its sequence's end is a StaleIndexError, never an empty row."""
+        clause = "a window that starts at or behind its sequence's end must raise StaleIndexError"
+        for sequence_id, bases in sequences.items():
+            windows = windows_of([(sequence_id, 0, 5), (sequence_id, len(bases) + behind, 5)])
+            error_of(partial(store.read, windows), StaleIndexError, clause)
+
+    @pytest.mark.parametrize("unknown", ["contig", "sample"])
+    def test_an_unknown_sequence_is_named(
+        self, store: SequenceStore, sequences: dict[str, bytes], unknown: str
+    ) -> None:
+        """An unknown sequence, in a known sample or not, is a SequenceNotFoundError or ShardNotFoundError that names it."""
+        known = next(iter(sequences))
+        missing = f"{known}-missing" if unknown == "contig" else "BCR__ECT-NO.SUCH.SAMPLE__CT1-1"
+        read = partial(store.read, windows_of([(known, 0, 5), (missing, 0, 5)]))
+        clause = "an unknown sequence must raise SequenceNotFoundError (or ShardNotFoundError)"
+        error = error_of(read, (SequenceNotFoundError, ShardNotFoundError), clause)
+        assert missing in str(error), f"the error for an unknown sequence must name it ({missing}); it says: {error}"
+        _check_reads(store, sequences, "a store must still answer after an unknown sequence")
+
+    @pytest.mark.parametrize(
+        "hostile", ["BCR__ECT-../../escaped__1", "BCR__ECT-/etc__1", "x'; DROP TABLE sequences; --"]
+    )
+    def test_hostile_ids_are_refused(self, store: SequenceStore, sequences: dict[str, bytes], hostile: str) -> None:
+        """An id that would leave the store's folder or end a query is an EdenError, and does no harm."""
+        clause = f"the id {hostile!r} is not in the store: it must raise an EdenError and never become a path or query"
+        error_of(partial(store.read, windows_of([(hostile, 0, 5)])), EdenError, clause)
+        _check_reads(store, sequences, "a hostile id must do no harm")
+
+    def test_rows_do_not_depend_on_company(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """A window is answered the same alone as among others."""
+        requests = _requests(sequences)
+        for row, request in zip(store.read(windows_of(requests)), requests, strict=True):
+            alone = store.read(windows_of([request]))
+            assert facts(alone[0]) == facts(row), f"{request} must be answered the same alone and in company"
+
+    def test_case_and_letters_are_kept(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Bases come as stored: lower case stays lower, IUPAC letters stay."""
+        whole = [(sequence_id, 0, len(bases)) for sequence_id, bases in sequences.items()]
+        letters = bytes(sorted(set(store.read(windows_of(whole)).values.tolist())))
+        stored = bytes(sorted(set(b"".join(sequences.values()))))
+        assert letters == stored, (
+            f"bases must come as stored, case and letters kept: stored {stored!r}, read {letters!r}"
+        )
+
+    def test_any_windows_read_like_slices(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Whatever is asked, the answer is that of a plain dict."""
+
+        @settings(deadline=None, derandomize=True, max_examples=40, database=None)
+        @given(st.lists(_any_request(sequences), max_size=20))
+        def reads_like_slices(requests: list[Request]) -> None:
+            _check_reads(store, sequences, "row i must be sequence[start : start + length]", requests)
+
+        reads_like_slices()
+
+    def test_two_stores_do_not_mix(self, tmp_path: Path, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Two stores of one class, used in turn, keep to their own data."""
+        others = {sequence_id: bases[::-1] + b"ACGT" for sequence_id, bases in sequences.items()}
+        with self.make_store(new_folder(tmp_path / "other"), dict(others)) as other:
+            for _ in range(2):
+                _check_reads(store, sequences, "a store must not answer from another store's data")
+                _check_reads(other, others, "a store must not answer from another store's data")
+
+    def test_open_files_are_bounded(self, tmp_path: Path, many_samples: dict[str, bytes]) -> None:
+        """Reading many samples leaves at most `max_open_files` files open; close() leaves none."""
+        before = count_open_files()
+        requests = [(sequence_id, 0, 5) for sequence_id in many_samples]
+        with self.make_store(new_folder(tmp_path / "many"), dict(many_samples)) as store:
+            for request in requests:
+                store.read(windows_of([request]))
+            _check_reads(store, many_samples, "every sample must be read", requests)
+            opened = count_open_files() - before
+        most = self.max_open_files
+        assert opened <= most, f"at most {most} files may stay open, however many samples are read; {opened} do"
+        left = count_open_files() - before
+        assert left <= 0, f"close() must close every file; of {opened} it left {left} open"
+
+    def test_contigs_are_listed(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`contigs` lists each sequence once with its length, in byte order of the ids within a sample."""
+        with skipped_where_not_supported():
+            listed = _listed(list(store.contigs()))
+        lengths = sorted((sequence_id, len(bases)) for sequence_id, bases in sequences.items())
+        assert sorted(listed) == lengths, "contigs() must list each sequence once, with its length in bases"
+        for sample in {extract_sample_id(sequence_id) for sequence_id in sequences}:
+            ids = [sequence_id.encode() for sequence_id, _ in listed if extract_sample_id(sequence_id) == sample]
+            assert ids == sorted(ids), f"contigs() must list ids in byte order within a shard, unlike {ids}"
+
+    def test_a_shard_is_replaced(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`write_shard` replaces all that the store had of a sample, and may be repeated."""
+        sample, old = _first_sample(sequences)
+        kept = {sequence_id: bases for sequence_id, bases in sequences.items() if sequence_id not in old}
+        new = {f"{next(iter(old))}-new": b"ACGTNacgtn" * 50}
+        _check_reads(store, sequences, "the store must read")
+        for _ in range(2):
+            _write(store, sample, new)
+            _check_reads(store, {**kept, **new}, "after write_shard() and close() a store must read what was written")
+        for sequence_id in old:
+            clause = f"write_shard() must replace all that the store had of a sample; {sequence_id} outlived it"
+            error_of(partial(store.read, windows_of([(sequence_id, 0, 1)])), LookupError, clause)
+
+    def test_a_shard_is_added(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`write_shard` adds a sample that the store did not have."""
+        added = {"BCR__ECT-ADDED__CT1-1": b"ACGTNacgtn" * 30}
+        _check_reads(store, sequences, "the store must read")
+        _write(store, "ADDED", added)
+        _check_reads(store, {**sequences, **added}, "a store must read the sample that was added and those it had")
+
+    def test_a_failed_shard_leaves_no_trace(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """When the sequences end in an error, an old shard stays whole and a new one absent."""
+        sample, old = _first_sample(sequences)
+        unfinished = "BCR__ECT-UNFINISHED__CT1-1"
+        for target, first in ((sample, next(iter(old))), ("UNFINISHED", unfinished)):
+            write = partial(store.write_shard, target, _broken_off(first))
+            with skipped_where_not_supported():
+                error_of(write, BrokenInputError, "write_shard() must pass on the error of the sequences it is given")
+        store.close()
+        _check_reads(
+            store, sequences, "a failed write_shard() must leave the old shard whole: write beside it, then rename"
+        )
+        clause = "a failed write_shard() must leave nothing of a new sample"
+        error_of(partial(store.read, windows_of([(unfinished, 0, 1)])), LookupError, clause)
+
+
+def _probe(store: SequenceStore, sequences: Sequences) -> Probe:
+    requests = _requests(sequences)
+
+    def check(answer: Any, clause: str) -> None:
+        _check_rows(answer, sequences, requests, clause)
+
+    return Probe(store, "read", windows_of(requests), check)
+
+
+def _requests(sequences: Sequences) -> list[Request]:
+    """Windows at the start, in the middle and at the end of every sequence, and all of it."""
+    requests = []
+    for sequence_id, bases in sequences.items():
+        n = len(bases)
+        requests += [
+            (sequence_id, 0, n),
+            (sequence_id, 0, 1),
+            (sequence_id, n - 1, 1),
+            (sequence_id, n // 2, n - n // 2),
+        ]
+        requests += [(sequence_id, n // 3, min(50, n - n // 3))]
+    return requests
+
+
+def _any_request(sequences: Sequences) -> st.SearchStrategy[Request]:
+    def of(sequence_id: str) -> st.SearchStrategy[Request]:
+        starts = st.integers(0, len(sequences[sequence_id]) - 1)
+        return st.tuples(st.just(sequence_id), starts, st.integers(1, 9_000))
+
+    return st.sampled_from(sorted(sequences)).flatmap(of)
+
+
+def _check_reads(store: SequenceStore, sequences: Sequences, clause: str, requests: Sequence[Request] = ()) -> None:
+    asked = requests or _requests(sequences)
+    _check_rows(store.read(windows_of(asked)), sequences, asked, clause)
+
+
+def _check_rows(rows: Ragged[np.uint8], sequences: Sequences, requests: Sequence[Request], clause: str) -> None:
+    assert len(rows) == len(requests), f"{clause}; {len(requests)} windows were answered with {len(rows)} rows"
+    for (sequence_id, start, length), row in zip(requests, rows, strict=True):
+        wanted, got = sequences[sequence_id][start : start + length], row.tobytes()
+        window = f"{length} bases of {sequence_id} from {start}"
+        assert len(got) == len(wanted), f"{clause}; for {window} came {len(got)} bases, expected {len(wanted)}"
+        if got != wanted:
+            at = next(i for i in range(len(wanted)) if got[i] != wanted[i])
+            raise AssertionError(
+                f"{clause}; {window} differ from base {at}: {got[at:][:20]!r}, not {wanted[at:][:20]!r}"
+            )
+
+
+def _check_types(rows: Ragged[np.uint8], count: int) -> None:
+    assert rows.values.dtype == np.uint8, f"values must be uint8, not {rows.values.dtype}"
+    assert rows.values.ndim == 1, f"values must be one row of all bases, not of shape {rows.values.shape}"
+    assert rows.offsets.dtype == np.int64, f"offsets must be int64, not {rows.offsets.dtype}"
+    assert rows.offsets.shape == (count + 1,), f"offsets of {count} windows must have the shape {(count + 1,)}"
+    assert rows.offsets[0] == 0, f"offsets must begin with 0, not {rows.offsets[0]}"
+    assert rows.offsets[-1] == rows.values.size, f"offsets must end with the number of values, {rows.values.size}"
+
+
+def _listed(batches: list[pa.RecordBatch]) -> list[tuple[str, int]]:
+    for batch in batches:
+        types = {field.name: field.type for field in batch.schema}
+        wanted = {"contig_id": pa.string(), "length": pa.int64()}
+        assert types == wanted, f"contigs() must give batches of contig_id: string, length: int64, not {types}"
+    return [(row["contig_id"], row["length"]) for batch in batches for row in batch.to_pylist()]
+
+
+def _first_sample(sequences: Sequences) -> tuple[str, dict[str, bytes]]:
+    sample = extract_sample_id(next(iter(sequences)))
+    return sample, {i: bases for i, bases in sequences.items() if extract_sample_id(i) == sample}
+
+
+def _write(store: SequenceStore, sample: str, sequences: Sequences) -> None:
+    with skipped_where_not_supported():
+        summary = store.write_shard(sample, iter(sequences.items()))
+    store.finish()
+    store.close()
+    got, wanted = (
+        (summary.sample, summary.sequences, summary.bases),
+        (sample, len(sequences), sum(map(len, sequences.values()))),
+    )
+    assert got == wanted, f"ShardSummary must say (sample, sequences, bases) = {wanted}, not {got}"
+
+
+def _broken_off(first: str) -> Iterator[tuple[str, bytes]]:
+    yield first, b"NNNNNNNNNN"
+    raise BrokenInputError

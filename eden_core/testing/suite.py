@@ -1,0 +1,189 @@
+"""What the contract suites share: no silent redefinition, example data, comparisons, child processes."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+from warnings import catch_warnings, simplefilter
+
+import numpy as np
+import pytest
+
+from eden_core.batch import Windows
+from eden_core.errors import NotSupportedError
+from eden_core.interfaces import SequenceStore, WindowIndex
+
+Record = TypeVar("Record")
+
+Request = tuple[str, int, int]
+"""sequence id, start, length"""
+
+PATIENCE = 60
+"""seconds that a child process is given"""
+
+
+class BrokenInputError(Exception):
+    """Raised midway by the data that a suite hands to a writer."""
+
+
+class ContractSuite:
+    """A class of checks to inherit; none may be redefined unless it is marked as expected to fail, with a reason."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in sorted({name for owner in cls.__mro__ for name in vars(owner) if name.startswith("test_")}):
+            definitions = [vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)]
+            if len(definitions) > 1 and not _is_expected_to_fail(definitions[0]):
+                raise TypeError(
+                    f"{cls.__name__} redefines the check {name}: override the suite's fixtures if the data do not fit, or "
+                    "mark the redefinition with pytest.mark.xfail(reason='…') if the plugin cannot pass"
+                )
+
+
+def _is_expected_to_fail(check: object) -> bool:
+    marks = getattr(check, "pytestmark", [])
+    return any(mark.name == "xfail" and mark.kwargs.get("reason") for mark in marks)
+
+
+@cache
+def _letters(length: int, seed: int) -> bytes:
+    letters = np.frombuffer(b"ACGT" * 12 + b"acgt" * 4 + b"RYSWKMBDHVNryswkmbdhvn", np.uint8)
+    return np.random.default_rng(seed).choice(letters, length).tobytes()
+
+
+def example_sequences() -> dict[str, bytes]:
+    """Return sequences of 1 base to 300,000: several samples, both cases, every IUPAC letter, ids not in natural order."""
+    lengths = {
+        "BCR__ECT-SAMPLE1__CT1-1": 1_000,
+        "BCR__ECT-SAMPLE1__CT1-2": 4_097,
+        "BCR__ECT-SAMPLE1__CT1-10": 1,
+        "BCR__ECT-SAMPLE1__ct1-1": 311,
+        "BCR__ECT-SAMPLE2__CT1-1": 300_000,
+        "VIR__ECT-A-B.2__CT7-1": 70,
+        "VIR__ECT-A-B.2__CT7-3": 2,
+        "PLASMID_X__ISO-s_3__NZ_CP0.1": 8_192,
+    }
+    return {sequence_id: _letters(length, seed) for seed, (sequence_id, length) in enumerate(lengths.items())}
+
+
+def new_folder(path: Path) -> Path:
+    """Return a folder that was just made."""
+    path.mkdir()
+    return path
+
+
+def windows_of(requests: Iterable[Request]) -> Windows:
+    """Return the windows of (sequence id, start, length) requests."""
+    listed = list(requests)
+    ids, starts, lengths = zip(*listed, strict=True) if listed else ((), (), ())
+    return Windows(np.arange(len(listed)), tuple(ids), np.array(starts, np.int64), np.array(lengths, np.int64))
+
+
+def read_only(record: Record) -> Record:
+    """Return a copy of an array, or of a record of arrays, that cannot be written to."""
+    if isinstance(record, np.ndarray):
+        copied = record.copy()
+        copied.setflags(write=False)
+        return copied
+    if not is_dataclass(record) or isinstance(record, type):
+        return record
+    return type(record)(**{field.name: read_only(getattr(record, field.name)) for field in fields(record)})
+
+
+def facts(value: Any) -> Any:
+    """Return an array, or a record of arrays, as something that `==` compares: types, shapes and contents."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: facts(getattr(value, field.name)) for field in fields(value)}
+    return value
+
+
+def error_of(
+    call: Callable[[], object], expected: type[Exception] | tuple[type[Exception], ...], clause: str
+) -> Exception:
+    """Return the error that a call raises.
+
+    Raises:
+        AssertionError: it raises none, or one of another type; the message gives the clause that demands it.
+    """
+    try:
+        answer = call()
+    except expected as error:
+        return error
+    except Exception as error:
+        raise AssertionError(f"{clause}; it raised {type(error).__name__}: {error}") from error
+    raise AssertionError(f"{clause}; it raised nothing and gave {answer!r:.200}")
+
+
+@contextmanager
+def skipped_where_not_supported() -> Iterator[None]:
+    """Skip the check when the plugin says that it does not offer this optional power."""
+    try:
+        yield
+    except NotSupportedError as error:
+        pytest.skip(str(error))
+
+
+def ask_child(start_method: str, plugin: SequenceStore | WindowIndex, method: str, argument: object) -> Any:
+    """Return what `plugin.method(argument)` answers in a new process, which closes the plugin afterwards.
+
+    Raises:
+        AssertionError: the child raised, died or did not answer.
+    """
+    if start_method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot start a process by {start_method}")
+    context = multiprocessing.get_context(start_method)
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_answer, args=(sender, plugin, method, argument))  # type: ignore[attr-defined]
+    with catch_warnings():
+        simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of any fork beside threads; workers do it all the same
+        child.start()
+    sender.close()
+    try:
+        assert receiver.poll(PATIENCE), f"a process started by {start_method} hangs in {method}()"
+        answer, trouble = receiver.recv()
+    except EOFError:
+        raise AssertionError(f"a process started by {start_method} died in {method}()") from None
+    finally:
+        child.join(1)
+        child.kill()
+        child.join()
+        receiver.close()
+    assert trouble is None, f"{method}() must work in a process started by {start_method}; there it raised {trouble}"
+    return answer
+
+
+def _answer(sender: Connection, plugin: SequenceStore | WindowIndex, method: str, argument: object) -> None:
+    try:
+        answer = getattr(plugin, method)(argument)
+        plugin.close()
+        sender.send((answer, None))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it
+        sender.send((None, f"{type(error).__name__}: {error}"))
+
+
+def file_positions(folder: Path) -> dict[str, str]:
+    """Return where this process's open files under a folder stand: descriptor -> position. Linux only, else nothing."""
+    positions = {}
+    for descriptor in _open_descriptors():
+        target = os.path.realpath(f"/proc/self/fd/{descriptor}")
+        if target.startswith(f"{folder.resolve()}{os.sep}"):
+            positions[descriptor] = Path(f"/proc/self/fdinfo/{descriptor}").read_text().split()[1]
+    return positions
+
+
+def count_open_files() -> int:
+    """Return how many files this process has open (0 where the system cannot say)."""
+    return len(_open_descriptors())
+
+
+def _open_descriptors() -> list[str]:
+    return os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else []

@@ -1,0 +1,59 @@
+"""Transform "control-tags": puts the tag of a sequence, such as `<ctrl_bcr>`, before its bases."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core import Draws, Ragged, SequenceBatch, Transform, Vocabulary, Windows, hookimpl
+from eden_core.errors import ConfigurationError
+from eden_core.sequence_ids import control_tag
+
+
+class ControlTags(Transform):
+    """Adds the token ids of `<ctrl_…>`, the lower-cased part of the sequence id before the first `__`, to the prefix.
+
+    Raises:
+        InvalidSequenceIdError: an id without such a part is read.
+    """
+
+    name: ClassVar[str] = "control-tags"
+
+    def __init__(self) -> None:
+        self._vocabulary: Vocabulary | None = None
+
+    def bind(self, vocabulary: Vocabulary) -> Self:
+        """Return a transform that writes tags in this vocabulary."""
+        bound = type(self)()
+        bound._vocabulary = vocabulary
+        return bound
+
+    def prefix_lengths(self, windows: Windows) -> NDArray[np.int64]:
+        """Return the number of tokens of each window's tag."""
+        return np.array([len(self._tokens(i)) for i in windows.sequence_ids], np.int64)
+
+    def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
+        """Append the tags to the prefixes."""
+        tags = (self._tokens(i) for i in batch.windows.sequence_ids)
+        rows = (np.concatenate([before, tag]) for before, tag in zip(batch.prefix, tags, strict=True))
+        return replace(batch, prefix=Ragged.from_rows(rows, np.int64))
+
+    def _tokens(self, sequence_id: str) -> NDArray[np.int64]:
+        if self._vocabulary is None:
+            raise ConfigurationError("control tags need a vocabulary: call bind(vocabulary) before the transform is used")
+        return _tag_tokens(self._vocabulary, control_tag(sequence_id))
+
+
+@lru_cache(maxsize=4096)
+def _tag_tokens(vocabulary: Vocabulary, tag: str) -> NDArray[np.int64]:
+    tokens = np.array(vocabulary.encode(tag), np.int64)
+    tokens.flags.writeable = False
+    return tokens
+
+
+@hookimpl
+def eden_transforms() -> list[type[Transform]]:
+    """Offer the transform."""
+    return [ControlTags]

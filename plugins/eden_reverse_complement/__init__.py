@@ -1,0 +1,65 @@
+"""Transform "reverse-complement": reads a window from the other strand with a given probability."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from eden_core import Draws, Ragged, SequenceBatch, Transform, hookimpl
+from eden_core.errors import ConfigurationError
+
+_LETTERS = b"ACGTURYSWKMBDHVNacgturyswkmbdhvn"
+_COMPLEMENTS = b"TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn"
+_TABLE = bytes.maketrans(_LETTERS, _COMPLEMENTS)
+
+
+class ReverseComplement(Transform):
+    """Replaces the bases of a window by their reverse complement; loss weights turn with their bases.
+
+    All IUPAC letters keep their case: R <-> Y, K <-> M, B <-> V, D <-> H; S, W and N stay (Cornish-Bowden, "Nomenclature for
+    incompletely specified bases in nucleic acid sequences", Nucleic Acids Research 13, 1985). U becomes A.
+
+    Args:
+        probability: chance that a window is turned, 0 … 1.
+
+    Raises:
+        ConfigurationError: the probability is out of range.
+    """
+
+    name: ClassVar[str] = "reverse-complement"
+    augments: ClassVar[bool] = True
+
+    def __init__(self, probability: float = 0.5) -> None:
+        if not 0 <= probability <= 1:
+            raise ConfigurationError(f"the probability of a reverse complement must be between 0 and 1, not {probability}")
+        self.probability = probability
+
+    def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
+        """Turn the windows that drew a number below the probability."""
+        turned = np.flatnonzero(draws.uniform(self.name) < self.probability).tolist()
+        if not turned:
+            return batch
+        bases, bounds = batch.bases.values.copy(), batch.bases.offsets.tolist()
+        weights = None if batch.weights is None else batch.weights.values.copy()
+        for i in turned:
+            row = slice(bounds[i], bounds[i + 1])
+            bases[row] = np.frombuffer(reverse_complement(bases[row].tobytes()), np.uint8)
+            if weights is not None:
+                weights[row] = weights[row][::-1].copy()
+        changed = None if weights is None else Ragged(weights, batch.bases.offsets)
+        return replace(batch, bases=Ragged(bases, batch.bases.offsets), weights=changed)
+
+
+def reverse_complement(sequence: bytes) -> bytes:
+    """Return the other strand of a sequence; bytes that are no IUPAC letters stay as they are.
+
+    >>> reverse_complement(b"ACCGTnR")
+    b'YnACGGT'
+    """
+    return sequence.translate(_TABLE)[::-1]
+
+
+@hookimpl
+def eden_transforms() -> list[type[Transform]]:
+    """Offer the transform."""
+    return [ReverseComplement]

@@ -1,0 +1,160 @@
+"""Index "sqlite": the window database of the seed's format, one row a window."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+import apsw
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from eden_core.batch import Windows
+from eden_core.contigs import BATCH_ROWS
+from eden_core.errors import FormatError, InputError, WindowOutOfRangeError
+from eden_core.interfaces import IndexSummary, WindowIndex
+from eden_core.mixing import digest_of
+from eden_core.tiling import DEFAULT_RESERVE, Tiling
+from eden_sqlite.connections import process_pool
+from eden_sqlite.writing import new_database
+
+_SCHEMA = """
+CREATE TABLE metadata (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
+CREATE TABLE window_mappings (
+    window_idx INTEGER PRIMARY KEY, sequence_id TEXT NOT NULL, window_in_seq_idx INTEGER NOT NULL
+);
+"""
+_LOOKUP = """
+SELECT w.sequence_id, w.window_in_seq_idx FROM carray(?) AS wanted
+CROSS JOIN window_mappings AS w ON w.window_idx = wanted.value
+"""
+_FILES = 128
+_CACHE_PAGES = 512
+_SAMPLED_ROWS = 64
+_CONTIG_SCHEMA = pa.schema(
+    [
+        pa.field("contig_id", pa.string(), nullable=False),
+        pa.field("first_window", pa.int64(), nullable=False),
+        pa.field("windows", pa.int64(), nullable=False),
+        pa.field("length", pa.int64()),
+    ]
+)
+
+
+class SqliteIndex(WindowIndex):
+    """Reads and writes window databases; one query a batch, nothing per contig in memory.
+
+    Args:
+        location: path of the database.
+
+    Raises:
+        FormatError: there is no such file, it is damaged, of another format or incomplete.
+    """
+
+    name: ClassVar[str] = "sqlite"
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._metadata: dict[str, int] = dict(self._query("SELECT key, value FROM metadata"))
+        self._length = self._checked_length()
+        self.tiling = self._tiling()
+
+    @classmethod
+    def build(cls, location: str, contigs: Iterable[pa.RecordBatch], tiling: Tiling) -> IndexSummary:
+        """Write a window database from contigs in byte order of their ids."""
+        from eden_sqlite.building import WindowWriter
+
+        with new_database(location, _SCHEMA) as connection:
+            writer = WindowWriter(connection, tiling)
+            for batch in contigs:
+                writer.add(batch)
+            if not writer.windows:
+                raise InputError(
+                    f"not one window: no sequence has {max(1, tiling.min_length)} bases or more, or the window size "
+                    f"{tiling.window_size} is below the minimum length"
+                )
+            writer.finish()
+        return IndexSummary(str(location), writer.sequences, writer.windows)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def lookup(self, window_ids: NDArray[np.int64]) -> Windows:
+        """Return where windows lie; `lengths` is the window size, since the format holds no sequence lengths."""
+        ids = np.ascontiguousarray(window_ids, np.int64)
+        if not ids.size:
+            return Windows(ids, (), np.empty(0, np.int64), np.empty(0, np.int64))
+        outside = ids[(ids < 0) | (ids >= self._length)]
+        if outside.size:
+            raise WindowOutOfRangeError(f"window {int(outside[0])} of {self.location}, which has {self._length} windows")
+        rows = self._query(_LOOKUP, (apsw.carray(ids),))
+        if len(rows) != ids.size:
+            raise FormatError(f"{self.location} lacks some of the windows 0 to {self._length - 1}; {_REBUILD}")
+        sequence_ids, numbers = zip(*rows, strict=True)
+        starts = np.array(numbers, np.int64) * self.tiling.stride
+        return Windows(ids, sequence_ids, starts, np.full(ids.size, self.tiling.window_size, np.int64))
+
+    def contigs(self) -> Iterator[pa.RecordBatch]:
+        """Yield the sequences in order of their windows; lengths are unknown to the format, so null."""
+        first = 0
+        while first < self._length:
+            query = (
+                "SELECT sequence_id, window_idx FROM window_mappings WHERE window_in_seq_idx = 0 AND window_idx >= ? "
+                f"ORDER BY window_idx LIMIT {BATCH_ROWS + 1}"
+            )
+            rows = self._query(query, (first,))
+            whole, last = rows[:BATCH_ROWS], rows[BATCH_ROWS:]
+            first = last[0][1] if last else self._length
+            ids, firsts = zip(*whole, strict=True)
+            counts = np.diff(np.array([*firsts, first], np.int64))
+            columns = [pa.array(ids, pa.string()), pa.array(firsts, pa.int64()), pa.array(counts)]
+            yield pa.RecordBatch.from_arrays([*columns, pa.nulls(len(ids), pa.int64())], schema=_CONTIG_SCHEMA)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the metadata and of rows sampled evenly through the table."""
+        sampled = np.unique(np.linspace(0, self._length - 1, _SAMPLED_ROWS).astype(np.int64))
+        windows = self.lookup(sampled)
+        return f"{self.name}:{digest_of(sorted(self._metadata.items()), windows.sequence_ids, windows.starts.tolist())}"
+
+    def close(self) -> None:
+        """Close this process's connection to the file."""
+        pool = process_pool()
+        with pool.lock:
+            pool.close_where(lambda path: path == self.location)
+
+    def _query(self, statement: str, bindings: tuple[Any, ...] = ()) -> list[Any]:
+        pool = process_pool()
+        with pool.lock:
+            try:
+                connection = pool.database(self.location, _FILES, _CACHE_PAGES).connection
+                return connection.execute(statement, bindings).fetchall()
+            except FileNotFoundError as error:
+                raise FormatError(f"{self.location}: there is no such window database; {_REBUILD}") from error
+            except apsw.Error as error:
+                raise FormatError(f"{self.location} is no window database that can be read ({error}); {_REBUILD}") from error
+
+    def _checked_length(self) -> int:
+        missing = [key for key in ("window_size", "stride") if key not in self._metadata]
+        if missing:
+            raise FormatError(f"the metadata of {self.location} lack {' and '.join(missing)}; {_REBUILD}")
+        first, last = self._query("SELECT min(window_idx), max(window_idx) FROM window_mappings")[0]
+        found = 0 if last is None else last + 1
+        promised = self._metadata.get("total_windows", found)
+        if found != promised or found == 0 or first != 0:
+            raise FormatError(
+                f"{self.location} is incomplete: its metadata promise {promised} windows, and its table holds windows "
+                f"{first} to {last}; {_REBUILD}"
+            )
+        return int(found)
+
+    def _tiling(self) -> Tiling:
+        get = self._metadata.get
+        return Tiling(
+            self._metadata["window_size"],
+            self._metadata["stride"],
+            min_length=get("window_min_length_threshold", 0),
+            keep_tail=bool(get("keep_tail", 0)),
+            reserve=get("reserve", DEFAULT_RESERVE),
+        )
+
+
+_REBUILD = "build it with: eden-precompute SPLIT.parquet WINDOWS.db --window-size N --stride N"

@@ -1,0 +1,228 @@
+"""Store "sqlite-shards": one SQLite file a sample, in the seed's format."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import apsw
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from eden_core.batch import Ragged, Windows, offsets_of
+from eden_core.contigs import BATCH_ROWS, SCHEMA
+from eden_core.errors import (
+    FormatError,
+    InputError,
+    InvalidSequenceIdError,
+    SequenceNotFoundError,
+    ShardNotFoundError,
+    StaleIndexError,
+)
+from eden_core.interfaces import SequenceStore, ShardSummary
+from eden_core.sequence_ids import check_sample, extract_sample_id
+from eden_sqlite.connections import ConnectionPool, Database, process_pool
+from eden_sqlite.writing import new_database
+
+_TABLE = "CREATE TABLE sequences (contig_id TEXT PRIMARY KEY, nt_sequence TEXT NOT NULL)"
+
+
+class SqliteShards(SequenceStore):
+    """Reads and writes `<location>/<sample>/glm_dataset_<sample>.sqlite`.
+
+    A shard's path is computed from the sequence id, so opening costs nothing, however many shards there are. A directory
+    with one single shard serves every id.
+
+    Args:
+        location: the directory of the shards.
+        max_open_files: SQLite files that this process keeps open, least recently used closed first.
+        max_open_contigs: handles on single contigs that this process keeps open.
+    """
+
+    name: ClassVar[str] = "sqlite-shards"
+
+    def __init__(self, location: str, *, max_open_files: int = 128, max_open_contigs: int = 512) -> None:
+        super().__init__(location)
+        self.max_open_files = max_open_files
+        self.max_open_contigs = max_open_contigs
+        self._single: str | None = None
+
+    def read(self, windows: Windows) -> Ragged[np.uint8]:
+        """Return the bases of windows, reading shard by shard and contig by contig."""
+        wanted = offsets_of(windows.lengths)
+        values = np.empty(wanted[-1], np.uint8)
+        view = memoryview(values)
+        got = windows.lengths.copy()
+        places, lengths, starts = wanted.tolist(), windows.lengths.tolist(), windows.starts.tolist()
+        pool = process_pool()
+        with pool.lock:
+            for path, sequence_id, start, i in self._by_place(windows.sequence_ids, starts):
+                blob = self._blob(pool, path, sequence_id)
+                left = blob.length() - start
+                if start < 0 or left <= 0:
+                    raise StaleIndexError(_behind_end(sequence_id, start, blob.length()))
+                count = min(lengths[i], left)
+                try:
+                    blob.seek(start)
+                    blob.read_into(view, places[i], count)
+                except apsw.Error as error:
+                    raise FormatError(f"{path} is damaged: reading {sequence_id!r} at {start} gave {error}") from error
+                got[i] = count
+        return _closed_up(values, wanted, got)
+
+    def contigs(self) -> Iterator[pa.RecordBatch]:
+        """Yield the contigs of every shard, samples in byte order."""
+        for path in sorted(self._shards(), key=os.fsencode):
+            pool = process_pool()
+            with pool.lock:
+                query = "SELECT contig_id, octet_length(nt_sequence) FROM sequences ORDER BY contig_id"
+                rows = _query(pool.database(path, self.max_open_files), query)
+            for first in range(0, len(rows), BATCH_ROWS):
+                ids, lengths = zip(*rows[first : first + BATCH_ROWS], strict=True)
+                yield pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), pa.array(lengths, pa.int64())], schema=SCHEMA)
+
+    def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:
+        """Write one sample's shard.
+
+        Raises:
+            InvalidSequenceIdError: the sample cannot name a folder.
+            InputError: an id repeats, or a sequence is no ASCII text or longer than SQLite can hold (10^9 bytes).
+        """
+        target = Path(self._shard_path(check_sample(sample)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        count = bases = 0
+        with new_database(target, _TABLE) as connection:
+            for sequence_id, sequence in sequences:
+                _insert(connection, sequence_id, sequence)
+                count += 1
+                bases += len(sequence)
+        self.close()
+        return ShardSummary(sample, str(target), count, bases)
+
+    def fingerprint(self) -> str:
+        """Return the store's name: no option changes a byte, and the shards of a large store cannot be read cheaply."""
+        return self.name
+
+    def close(self) -> None:
+        """Close this process's files under the store's directory."""
+        pool = process_pool()
+        with pool.lock:
+            pool.close_where(lambda path: path.startswith(self.location + os.sep))
+
+    def _by_place(self, sequence_ids: tuple[str, ...], starts: list[int]) -> list[tuple[str, str, int, int]]:
+        paths = {sequence_id: self._path(sequence_id) for sequence_id in sequence_ids}
+        return sorted((paths[s], s, start, i) for i, (s, start) in enumerate(zip(sequence_ids, starts, strict=True)))
+
+    def _shard_path(self, sample: str) -> str:
+        return f"{self.location}{os.sep}{sample}{os.sep}glm_dataset_{sample}.sqlite"
+
+    def _path(self, sequence_id: str) -> str:
+        if self._single is not None:
+            return self._single
+        try:
+            return self._shard_path(check_sample(extract_sample_id(sequence_id)))
+        except InvalidSequenceIdError as error:
+            self._single = self._only_shard()
+            if self._single is None:
+                raise InvalidSequenceIdError(f"{self.location} holds many shards, and {error}") from error
+            return self._single
+
+    def _blob(self, pool: ConnectionPool, path: str, sequence_id: str) -> apsw.Blob:
+        try:
+            database = pool.database(path, self.max_open_files)
+        except FileNotFoundError as error:
+            self._single = self._only_shard()
+            if self._single is None:
+                raise self._missing(path, sequence_id) from error
+            database = pool.database(self._single, self.max_open_files)
+        return pool.blob(database, sequence_id, self.max_open_contigs, lambda: _open_blob(database, sequence_id))
+
+    def _shards(self) -> Iterator[str]:
+        try:
+            with os.scandir(self.location) as entries:
+                for entry in entries:
+                    path = self._shard_path(entry.name)
+                    if entry.is_dir() and os.path.exists(path):  # noqa: PTH110 - a Path for each of 100,000 shards is slow
+                        yield path
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ShardNotFoundError(
+                f"{self.location} is not a directory; expected shards at {self._shard_path('<sample>')}"
+            ) from error
+
+    def _only_shard(self) -> str | None:
+        shards = self._shards()
+        only = next(shards, None)
+        return only if next(shards, None) is None else None
+
+    def _missing(self, path: str, sequence_id: str) -> ShardNotFoundError:
+        some = [Path(found).parent.name for found, _ in zip(self._shards(), range(5), strict=False)]
+        if not some:
+            return ShardNotFoundError(
+                f"{self.location} holds no shards at all; expected {self._shard_path('<sample>')}. `eden import` writes them"
+            )
+        return ShardNotFoundError(
+            f"no shard for sequence {sequence_id!r}: {path} is missing; among the samples there are {', '.join(some)}. Was the "
+            "index built for another store?"
+        )
+
+
+def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
+    rows = _query(database, "SELECT rowid FROM sequences WHERE contig_id = ?", (sequence_id,))
+    if not rows:
+        raise SequenceNotFoundError(
+            f"{database.path} has no sequence {sequence_id!r}; was the index built for another version of this store?"
+        )
+    try:
+        return database.connection.blob_open("main", "sequences", "nt_sequence", rows[0][0], False)
+    except apsw.Error as error:
+        raise FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}") from error
+
+
+def _query(database: Database, statement: str, bindings: tuple[str, ...] = ()) -> list[tuple[str, int]]:
+    try:
+        return database.connection.execute(statement, bindings).fetchall()
+    except apsw.Error as error:
+        raise FormatError(f"{database.path} is no shard that can be read: {_diagnosis(database, error)}") from error
+
+
+def _diagnosis(database: Database, error: apsw.Error) -> str:
+    if isinstance(error, apsw.CorruptError):
+        return f"it is damaged ({error}); copy or write it again"
+    table = "SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = 'sequences'"
+    found = database.connection.execute(table).fetchone()
+    if found is None:
+        return f"it has no table 'sequences'; expected {_TABLE}"
+    if found[0] != "table" or found[1]:
+        kind = "WITHOUT ROWID, which incremental reads need" if found[1] else f"a {found[0]}"
+        return f"its 'sequences' is {kind}; expected {_TABLE}"
+    return f"{error}; expected {_TABLE}"
+
+
+def _insert(connection: apsw.Connection, sequence_id: str, sequence: bytes) -> None:
+    try:
+        connection.execute("INSERT INTO sequences VALUES (?, ?)", (sequence_id, sequence.decode("ascii")))
+    except apsw.ConstraintError as error:
+        raise InputError(f"sequence id {sequence_id!r} occurs more than once in one sample") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"sequence {sequence_id!r} holds a byte that is no ASCII letter at {error.start}") from error
+    except apsw.TooBigError as error:
+        raise InputError(
+            f"sequence {sequence_id!r} has {len(sequence)} bases, and SQLite holds at most 10^9; cut it with --cut-every"
+        ) from error
+
+
+def _behind_end(sequence_id: str, start: int, length: int) -> str:
+    return (
+        f"the index asks for base {start} of sequence {sequence_id!r}, which has {length}: it was built for other sequences; "
+        "build it again with eden-precompute"
+    )
+
+
+def _closed_up(values: NDArray[np.uint8], wanted: NDArray[np.int64], got: NDArray[np.int64]) -> Ragged[np.uint8]:
+    """Close the gaps that windows cut short by a sequence's end left behind them."""
+    offsets = offsets_of(got)
+    if offsets[-1] == wanted[-1]:
+        return Ragged(values, wanted)
+    rows = [values[place : place + count] for place, count in zip(wanted[:-1].tolist(), got.tolist(), strict=True)]
+    return Ragged(np.concatenate(rows), offsets)
