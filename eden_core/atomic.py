@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from eden_core.errors import OutputExistsError
+from eden_core.errors import InputError, OutputExistsError
 
 
 @contextmanager
@@ -14,8 +14,13 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside `target` to write to; rename it to `target` when the block ends well, remove it when not.
 
     The file and its folder are synced, so that after a crash the target is the old file, the whole new one, or absent.
+
+    Raises:
+        InputError: the folder of `target` does not exist.
     """
     target = Path(target)
+    if not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: there is no folder {target.parent}; make it first")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield draft

@@ -200,7 +200,7 @@ class EdenDataModule(lightning.LightningDataModule):
         before = self._loaders.get("train")
         loader = self._loader("train", drop_last=self.drop_last, global_batch_size=self._step_rows())
         if before is not None:
-            loader.load_state_dict(before.state_dict())
+            loader.follow(before)
         return loader
 
     def val_dataloader(self) -> EdenLoader | list[Any]:

@@ -138,6 +138,10 @@ class EdenLoader:
         self._position = (epoch, done)
         self._begin = (epoch, done) if done < len(self) else (epoch + 1, 0)
 
+    def follow(self, before: "EdenLoader") -> None:
+        """Begin with the epoch that would come after the passes of another loader of the same data."""
+        self._begin = before._begin
+
     def close(self) -> None:
         """Stop the workers and close the files."""
         if self._pool is not None:

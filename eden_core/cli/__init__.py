@@ -22,9 +22,9 @@ def main() -> None:
 
 
 def run(command: Callable[[], object]) -> None:
-    """Run a command; an `EdenError` becomes one readable message on standard error and exit code 2."""
+    """Run a command; an `EdenError`, or one of the system, becomes one message on standard error and exit code 2."""
     try:
         command()
-    except EdenError as error:
+    except (EdenError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

@@ -7,14 +7,15 @@
             write_my_format(location, sequences)
             return MyStore(str(location))
 
-Each suite asks for one method and takes its data from fixtures, which may be overridden. Its checks may not: a check that
-cannot pass is redefined with `pytest.mark.xfail(reason="…")`, so that the gap stays in sight. Needs the extra `testing`.
+Each suite asks for one method and takes its data from fixtures, which may be overridden. Its checks may not: one that
+the plugin cannot pass is redefined with `pytest.mark.xfail(reason="…")`, so that the gap stays in sight. Needs the
+extra `testing`.
 """
 
 import pytest
 
 pytest.register_assert_rewrite(
-    "eden_core.testing.indexes", "eden_core.testing.stores", "eden_core.testing.suite", "eden_core.testing.transforms"
+    *(f"eden_core.testing.{module}" for module in ("suite", "lifecycle", "stores", "indexes", "transforms"))
 )
 
 from eden_core.testing.indexes import WindowIndexTests  # noqa: E402 - the modules must be registered before they load

@@ -2,9 +2,9 @@
 
 import inspect
 import pickle
-from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eden_core.interfaces import SequenceStore, WindowIndex
-from eden_core.testing.suite import ContractSuite, ask_child, facts, file_positions, read_only
+from eden_core.testing.suite import ContractSuite, answer_of, ask_child, facts, file_positions, read_only
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,16 @@ class Probe:
 
     def confirm(self, clause: str, plugin: SequenceStore | WindowIndex | None = None) -> None:
         """Ask and check."""
-        try:
-            answer = self.ask(plugin)
-        except Exception as error:
-            raise AssertionError(f"{clause}; it raised {type(error).__name__}: {error}") from error
-        self.check(answer, clause)
+        self.check(answer_of(partial(self.ask, plugin), clause), clause)
 
 
 class LifecycleTests(ContractSuite):
     """Checks that stores and indexes share. Not to be inherited directly."""
 
     @pytest.fixture
-    @abstractmethod
     def probe(self) -> Probe:
         """The plugin under test with a question to it. Not to be overridden."""
+        raise NotImplementedError("inherit from SequenceStoreTests or WindowIndexTests")
 
     def test_name_and_location(self, probe: Probe) -> None:
         """A plugin has a name for users to write, and keeps its location as a string."""
@@ -68,14 +64,13 @@ class LifecycleTests(ContractSuite):
     def test_request_is_left_as_it_was(self, probe: Probe) -> None:
         """Read-only arrays are accepted, and what is given is not changed."""
         before = facts(probe.argument)
-        frozen = Probe(probe.plugin, probe.method, read_only(probe.argument), probe.check)
-        frozen.confirm(f"{probe.method}() must accept read-only arrays")
+        _frozen(probe).confirm(f"{probe.method}() must accept read-only arrays")
         probe.ask()
         assert facts(probe.argument) == before, f"{probe.method}() must not change the arrays it is given"
 
     def test_answers_are_not_shared(self, probe: Probe) -> None:
         """What a caller does to an answer does not change later answers."""
-        answer = probe.ask()
+        answer = _frozen(probe).ask()
         for array in (array for array in vars(answer).values() if getattr(array, "flags", None) is not None):
             if array.flags.writeable:
                 array[:] = 0
@@ -147,10 +142,11 @@ class LifecycleTests(ContractSuite):
         assert str(tmp_path) not in fingerprint, f"fingerprint() must be free of paths; it is {fingerprint}"
 
 
+def _frozen(probe: Probe) -> Probe:
+    return replace(probe, argument=read_only(probe.argument))
+
+
 def _pickled(plugin: SequenceStore | WindowIndex, clause: str) -> SequenceStore | WindowIndex:
-    try:
-        copy = pickle.loads(pickle.dumps(plugin))  # noqa: S301 - pickled on this very line
-    except Exception as error:
-        raise AssertionError(f"{clause}; it raised {type(error).__name__}: {error}") from error
+    copy = answer_of(lambda: pickle.loads(pickle.dumps(plugin)), clause)  # noqa: S301 - pickled on this very line
     assert isinstance(copy, (SequenceStore, WindowIndex)), f"{clause}; the copy is {copy!r:.200}"
     return copy

@@ -1,6 +1,5 @@
 """The contract of stores, as tests to inherit."""
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from eden_core.testing.lifecycle import LifecycleTests, Probe
 from eden_core.testing.suite import (
     BrokenInputError,
     Request,
+    answer_of,
     count_open_files,
     error_of,
     example_sequences,
@@ -41,9 +41,9 @@ class SequenceStoreTests(LifecycleTests):
     max_open_files: ClassVar[int] = 256
     """the most files that reading `many_samples` may leave open"""
 
-    @abstractmethod
     def make_store(self, location: Path, sequences: dict[str, bytes]) -> SequenceStore:
         """Write these sequences (id -> bases) in the store's own way under an existing empty folder; return it open."""
+        raise NotImplementedError(f"{type(self).__name__} must define make_store(self, location, sequences)")
 
     @pytest.fixture
     def sequences(self) -> dict[str, bytes]:
@@ -53,7 +53,7 @@ class SequenceStoreTests(LifecycleTests):
     @pytest.fixture
     def many_samples(self) -> dict[str, bytes]:
         """Id -> bases: one small sequence each of more samples than files may be open. May be overridden."""
-        return {f"BCR__ECT-S{n}__CT1-1": b"ACGTN" * (1 + n % 7) for n in range(320)}
+        return {f"BCR__ECT-S{n}__CT1-1": b"ACGTN" * (1 + n % 7) for n in range(300)}
 
     @pytest.fixture
     def store(self, tmp_path: Path, sequences: dict[str, bytes]) -> Iterator[SequenceStore]:
@@ -104,7 +104,7 @@ class SequenceStoreTests(LifecycleTests):
     def test_an_unknown_sequence_is_named(
         self, store: SequenceStore, sequences: dict[str, bytes], unknown: str
     ) -> None:
-        """An unknown sequence, in a known sample or not, is a SequenceNotFoundError or ShardNotFoundError that names it."""
+        """An unknown sequence, in a known sample or not, is a SequenceNotFoundError or ShardNotFoundError naming it."""
         known = next(iter(sequences))
         missing = f"{known}-missing" if unknown == "contig" else "BCR__ECT-NO.SUCH.SAMPLE__CT1-1"
         read = partial(store.read, windows_of([(known, 0, 5), (missing, 0, 5)]))
@@ -209,9 +209,8 @@ class SequenceStoreTests(LifecycleTests):
             with skipped_where_not_supported():
                 error_of(write, BrokenInputError, "write_shard() must pass on the error of the sequences it is given")
         store.close()
-        _check_reads(
-            store, sequences, "a failed write_shard() must leave the old shard whole: write beside it, then rename"
-        )
+        clause = "a failed write_shard() must leave the old shard whole: write beside it, then rename"
+        _check_reads(store, sequences, clause)
         clause = "a failed write_shard() must leave nothing of a new sample"
         error_of(partial(store.read, windows_of([(unfinished, 0, 1)])), LookupError, clause)
 
@@ -227,16 +226,11 @@ def _probe(store: SequenceStore, sequences: Sequences) -> Probe:
 
 def _requests(sequences: Sequences) -> list[Request]:
     """Windows at the start, in the middle and at the end of every sequence, and all of it."""
-    requests = []
+    requests: list[Request] = []
     for sequence_id, bases in sequences.items():
         n = len(bases)
-        requests += [
-            (sequence_id, 0, n),
-            (sequence_id, 0, 1),
-            (sequence_id, n - 1, 1),
-            (sequence_id, n // 2, n - n // 2),
-        ]
-        requests += [(sequence_id, n // 3, min(50, n - n // 3))]
+        places = ((0, n), (0, 1), (n - 1, 1), (n // 2, n - n // 2), (n // 3, min(50, n - n // 3)))
+        requests += [(sequence_id, start, length) for start, length in places]
     return requests
 
 
@@ -248,9 +242,11 @@ def _any_request(sequences: Sequences) -> st.SearchStrategy[Request]:
     return st.sampled_from(sorted(sequences)).flatmap(of)
 
 
-def _check_reads(store: SequenceStore, sequences: Sequences, clause: str, requests: Sequence[Request] = ()) -> None:
-    asked = requests or _requests(sequences)
-    _check_rows(store.read(windows_of(asked)), sequences, asked, clause)
+def _check_reads(
+    store: SequenceStore, sequences: Sequences, clause: str, requests: Sequence[Request] | None = None
+) -> None:
+    asked = _requests(sequences) if requests is None else requests
+    _check_rows(answer_of(partial(store.read, windows_of(asked)), clause), sequences, asked, clause)
 
 
 def _check_rows(rows: Ragged[np.uint8], sequences: Sequences, requests: Sequence[Request], clause: str) -> None:
@@ -261,9 +257,8 @@ def _check_rows(rows: Ragged[np.uint8], sequences: Sequences, requests: Sequence
         assert len(got) == len(wanted), f"{clause}; for {window} came {len(got)} bases, expected {len(wanted)}"
         if got != wanted:
             at = next(i for i in range(len(wanted)) if got[i] != wanted[i])
-            raise AssertionError(
-                f"{clause}; {window} differ from base {at}: {got[at:][:20]!r}, not {wanted[at:][:20]!r}"
-            )
+            difference = f"from base {at} on it is {got[at:][:20]!r}, not {wanted[at:][:20]!r}"
+            raise AssertionError(f"{clause}; {window}: {difference}")
 
 
 def _check_types(rows: Ragged[np.uint8], count: int) -> None:
@@ -293,10 +288,8 @@ def _write(store: SequenceStore, sample: str, sequences: Sequences) -> None:
         summary = store.write_shard(sample, iter(sequences.items()))
     store.finish()
     store.close()
-    got, wanted = (
-        (summary.sample, summary.sequences, summary.bases),
-        (sample, len(sequences), sum(map(len, sequences.values()))),
-    )
+    got = (summary.sample, summary.sequences, summary.bases)
+    wanted = (sample, len(sequences), sum(map(len, sequences.values())))
     assert got == wanted, f"ShardSummary must say (sample, sequences, bases) = {wanted}, not {got}"
 
 

@@ -40,8 +40,8 @@ class ContractSuite:
             definitions = [vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)]
             if len(definitions) > 1 and not _is_expected_to_fail(definitions[0]):
                 raise TypeError(
-                    f"{cls.__name__} redefines the check {name}: override the suite's fixtures if the data do not fit, or "
-                    "mark the redefinition with pytest.mark.xfail(reason='…') if the plugin cannot pass"
+                    f"{cls.__name__} redefines the check {name}: where the data do not fit, override a fixture; "
+                    "where the plugin cannot pass, mark the redefinition with pytest.mark.xfail(reason='…')"
                 )
 
 
@@ -57,7 +57,7 @@ def _letters(length: int, seed: int) -> bytes:
 
 
 def example_sequences() -> dict[str, bytes]:
-    """Return sequences of 1 base to 300,000: several samples, both cases, every IUPAC letter, ids not in natural order."""
+    """Return 1 to 300,000 bases a sequence: several samples, both cases, all IUPAC letters, ids in no natural order."""
     lengths = {
         "BCR__ECT-SAMPLE1__CT1-1": 1_000,
         "BCR__ECT-SAMPLE1__CT1-2": 4_097,
@@ -102,6 +102,18 @@ def facts(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: facts(getattr(value, field.name)) for field in fields(value)}
     return value
+
+
+def answer_of(call: Callable[[], Any], clause: str) -> Any:
+    """Return what a call returns.
+
+    Raises:
+        AssertionError: it raises; the message gives the clause that forbids it.
+    """
+    try:
+        return call()
+    except Exception as error:
+        raise AssertionError(f"{clause}; it raised {type(error).__name__}: {error}") from error
 
 
 def error_of(
@@ -171,12 +183,13 @@ def _answer(sender: Connection, plugin: SequenceStore | WindowIndex, method: str
 
 
 def file_positions(folder: Path) -> dict[str, str]:
-    """Return where this process's open files under a folder stand: descriptor -> position. Linux only, else nothing."""
+    """Return where this process's open files under a folder stand: file -> position. Linux only, else nothing."""
     positions = {}
     for descriptor in _open_descriptors():
-        target = os.path.realpath(f"/proc/self/fd/{descriptor}")
+        target = os.path.realpath(descriptor)
         if target.startswith(f"{folder.resolve()}{os.sep}"):
-            positions[descriptor] = Path(f"/proc/self/fdinfo/{descriptor}").read_text().split()[1]
+            facts_of_file = Path(f"/proc/self/fdinfo/{descriptor.name}").read_text(encoding="ascii")
+            positions[f"{target} (descriptor {descriptor.name})"] = facts_of_file.split()[1]
     return positions
 
 
@@ -185,5 +198,6 @@ def count_open_files() -> int:
     return len(_open_descriptors())
 
 
-def _open_descriptors() -> list[str]:
-    return os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else []
+def _open_descriptors() -> list[Path]:
+    folder = Path("/proc/self/fd")
+    return list(folder.iterdir()) if folder.is_dir() else []

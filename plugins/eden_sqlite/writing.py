@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import apsw
 
@@ -15,18 +16,20 @@ def new_database(target: str | os.PathLike[str], schema: str) -> Iterator[apsw.C
 
     auto_vacuum gives the file a pointer map, through which SQLite reaches any offset of a long value in a few pages; pages of
     8 KiB keep a cold read of an 8 KiB window below twice its size.
+
+    Raises:
+        InputError: the folder of `target` does not exist.
+        OSError: the disk is full or cannot be written.
     """
     with atomic_path(target) as draft:
-        connection = apsw.Connection(str(draft))
         try:
-            connection.execute("PRAGMA encoding='UTF-8'; PRAGMA page_size=8192; PRAGMA auto_vacuum=FULL")
-            connection.execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE")
-            connection.execute("BEGIN; " + schema)
-            yield connection
-            connection.execute("COMMIT")
-        finally:
-            connection.close()
+            with closing(apsw.Connection(str(draft))) as connection:
+                connection.execute("PRAGMA encoding='UTF-8'; PRAGMA page_size=8192; PRAGMA auto_vacuum=FULL")
+                connection.execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE")
+                connection.execute("BEGIN; " + schema)
+                yield connection
+                connection.execute("COMMIT")
+        except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            raise OSError(f"{target} could not be written: {error}") from error
         for suffix in ("-wal", "-shm", "-journal"):  # left over from the file that is being replaced
-            with_suffix = f"{target}{suffix}"
-            if os.path.exists(with_suffix):  # noqa: PTH110 - target may be any path-like
-                os.unlink(with_suffix)  # noqa: PTH108
+            Path(f"{target}{suffix}").unlink(missing_ok=True)

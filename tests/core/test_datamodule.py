@@ -1,0 +1,146 @@
+import lightning
+import pytest
+import torch
+
+from eden_core import EdenDataModule, EdenDataset, errors
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore:.*does not have many workers:UserWarning")
+
+
+class Recorder(lightning.LightningModule):
+    """Keeps the row ids of every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = {"train": [], "validation": [], "test": [], "predict": []}
+
+    def _record(self, split, batch):
+        self.seen[split].append(batch["row_ids"].tolist())
+
+    def training_step(self, batch, index):
+        self._record("train", batch)
+        return self.weight * batch["loss_mask"].mean()
+
+    def validation_step(self, batch, index):
+        self._record("validation", batch)
+
+    def test_step(self, batch, index):
+        self._record("test", batch)
+
+    def predict_step(self, batch, index):
+        self._record("predict", batch)
+        return batch["row_ids"]
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def data(small, **options) -> EdenDataModule:
+    path = str(small.windows)
+    paths = {f"{split}_window_db_path": path for split in ("train", "val", "test", "predict")}
+    defaults = {"seq_length": 64, "micro_batch_size": 4, "num_workers": 0, "extra_keys": ("row_ids",)}
+    return EdenDataModule(**({"sequence_db_dir": str(small.directory)} | paths | defaults | options))
+
+
+def trainer(tmp_path, **options) -> lightning.Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return lightning.Trainer(accelerator="cpu", default_root_dir=tmp_path, **(quiet | options))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_fit_runs_whole_epochs_and_validates(small, tmp_path, workers):
+    model, module = Recorder(), data(small, num_workers=workers)
+    trainer(tmp_path, max_epochs=2, num_sanity_val_steps=1).fit(model, module)
+    rows = len(EdenDataset(**small.options))
+    whole = rows - rows % 4
+    seen = sum(model.seen["train"], [])
+    assert seen == [*range(whole), *range(rows, rows + whole)]
+    sanity, first, second = (sum(part, []) for part in _thirds(model.seen["validation"], 1, -(-rows // 4)))
+    assert first == second
+    assert first[: len(sanity)] == sanity
+    assert sorted(first[:rows]) == list(range(rows))
+
+
+def _thirds(batches, sanity, epoch):
+    return batches[:sanity], batches[sanity : sanity + epoch], batches[sanity + epoch :]
+
+
+def test_without_a_validation_index_training_runs(small, tmp_path):
+    model = Recorder()
+    trainer(tmp_path, max_steps=2).fit(model, data(small, val_window_db_path=None))
+    assert len(model.seen["train"]) == 2
+    assert model.seen["validation"] == []
+
+
+def test_test_and_predict_rows_come_in_index_order(small, tmp_path):
+    model, module = Recorder(), data(small, micro_batch_size=7)
+    trainer(tmp_path).test(model, module, verbose=False)
+    predicted = trainer(tmp_path).predict(model, module)
+    rows = len(EdenDataset(**small.options))
+    for split in ("test", "predict"):
+        assert sum(model.seen[split], [])[:rows] == list(range(rows))
+    assert torch.cat(predicted)[:rows].tolist() == list(range(rows))
+    windows = module.dataset("test").locate(range(rows)).window_ids.tolist()
+    assert windows == list(range(rows))
+
+
+def test_validation_rows_are_shuffled(small):
+    dataset = data(small).dataset("validation")
+    assert dataset.locate(range(20)).window_ids.tolist() != list(range(20))
+
+
+def test_global_batch_size_sets_the_accumulation(small, tmp_path):
+    running = trainer(tmp_path, max_steps=1)
+    model = Recorder()
+    running.fit(model, data(small, global_batch_size=12))
+    assert running.accumulate_grad_batches == 3
+    assert len(model.seen["train"]) == 3
+
+
+def test_a_global_batch_size_that_contradicts_the_trainer(small, tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="12 is not micro_batch_size 4 x 1 .* x accumulate_grad_batches 2 = 8"):
+        trainer(tmp_path, max_steps=1, accumulate_grad_batches=2).fit(Recorder(), data(small, global_batch_size=12))
+
+
+def test_reloaded_every_epoch_it_goes_on_with_the_next(small, tmp_path):
+    model = Recorder()
+    options = {"max_epochs": 2, "reload_dataloaders_every_n_epochs": 1, "limit_train_batches": 3, "limit_val_batches": 0}
+    trainer(tmp_path, **options).fit(model, data(small))
+    rows = len(EdenDataset(**small.options))
+    assert sum(model.seen["train"], []) == [*range(12), *range(rows, rows + 12)]
+
+
+def test_data_dir_supplies_what_is_not_given(small, tmp_path):
+    model = Recorder()
+    module = EdenDataModule(data_dir=str(small.directory), seq_length=64, num_workers=0, extra_keys=("row_ids",))
+    trainer(tmp_path, max_steps=2).fit(model, module)
+    assert len(model.seen["train"]) == 2
+
+
+def test_no_train_index(small, tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="no index of train windows: give train_window_db_path"):
+        trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, train_window_db_path=None))
+
+
+def test_a_sequence_length_that_the_index_was_not_built_for(small, tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="eden-precompute"):
+        trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, seq_length=128))
+
+
+def test_workers_stop_when_training_ends(small, tmp_path):
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
+    trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, num_workers=1))
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_window_log_is_not_offered(small):
+    with pytest.raises(errors.ConfigurationError, match="not offered"):
+        data(small, log_windows=True)
+
+
+def test_it_works_without_a_trainer(small):
+    batch = next(iter(data(small).train_dataloader()))
+    assert batch["tokens"].shape == (4, 64)

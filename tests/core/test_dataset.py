@@ -1,0 +1,189 @@
+import numpy as np
+import pytest
+import torch
+from plain import plain_row
+from torch.utils.data import DataLoader
+
+from eden_core import EdenDataset, errors, installed_plugins
+
+
+@pytest.fixture
+def rows(small) -> EdenDataset:
+    return EdenDataset(**small.options, shuffle=False)
+
+
+def test_rows_are_the_windows_in_order(small, rows):
+    for i, (name, start) in enumerate(small.expected_windows()):
+        expected = plain_row(small.sequences[name][start : start + 62], 64)
+        for key, value in expected.items():
+            assert rows[i][key].tolist() == value, (i, key)
+
+
+def test_a_row_has_one_dimension(rows):
+    assert {key: (value.shape, value.dtype) for key, value in rows[3].items()} == {
+        "tokens": ((64,), torch.int64),
+        "labels": ((64,), torch.int64),
+        "position_ids": ((64,), torch.int64),
+        "loss_mask": ((64,), torch.float32),
+    }
+
+
+def test_length_is_the_number_of_windows(small, rows):
+    assert len(rows) == len(small.expected_windows())
+
+
+def test_iteration_ends(rows):
+    assert sum(1 for _ in rows) == len(rows)
+
+
+@pytest.mark.parametrize("row", [-1, 10_000])
+def test_a_row_out_of_range_is_an_index_error(rows, row):
+    with pytest.raises(IndexError, match=f"row {row} of a dataset of"):
+        rows[row]
+
+
+def test_a_batch_keeps_order_and_repeats(rows):
+    batch = rows.batch([5, 2, 5])
+    assert [batch["tokens"][i].tolist() for i in range(3)] == [rows[i]["tokens"].tolist() for i in (5, 2, 5)]
+
+
+def test_locate_says_where_rows_lie(small, rows):
+    windows = rows.locate([0, 3])
+    expected = [small.expected_windows()[i] for i in (0, 3)]
+    assert list(zip(windows.sequence_ids, windows.starts.tolist(), strict=True)) == expected
+
+
+def test_shuffled_rows_are_each_window_once(small):
+    shuffled = EdenDataset(**small.options)
+    picked = shuffled.locate(np.arange(len(shuffled))).window_ids
+    assert sorted(picked.tolist()) == list(range(len(shuffled)))
+    assert picked.tolist() != sorted(picked.tolist())
+
+
+def test_num_samples_runs_on_over_epochs(small):
+    one = EdenDataset(**small.options)
+    many = EdenDataset(**small.options, num_samples=3 * len(one))
+    assert len(many) == 3 * len(one)
+    second = many.locate(np.arange(len(one), 2 * len(one))).window_ids.tolist()
+    assert sorted(second) == list(range(len(one)))
+    assert second != many.locate(np.arange(len(one))).window_ids.tolist()
+
+
+def test_it_is_pure(small):
+    first, second = (EdenDataset(**small.options, rc_aug=True, seed=3) for _ in range(2))
+    order = np.random.default_rng(0).permutation(len(first))
+    there = first.batch(np.arange(len(first)))["tokens"][torch.from_numpy(order)]
+    assert torch.equal(there, second.batch(order)["tokens"])
+
+
+def test_another_seed_is_another_order(small):
+    first, second = (EdenDataset(**small.options, seed=seed) for seed in (1, 2))
+    assert first.locate(range(30)).window_ids.tolist() != second.locate(range(30)).window_ids.tolist()
+
+
+def test_augmentation_runs_on_training_only(small):
+    always = [{"reverse-complement": {"probability": 1.0}}]
+    train, validation, plain = (
+        EdenDataset(**small.options, split=split, transforms=transforms, shuffle=False)[4]["tokens"].tolist()
+        for split, transforms in (("train", always), ("validation", always), ("train", ()))
+    )
+    assert validation == plain != train
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_plain_dataloader_with_the_default_collate(rows, workers):
+    context = "forkserver" if workers else None
+    loader = DataLoader(rows, batch_size=4, num_workers=workers, multiprocessing_context=context)
+    seen = torch.cat([batch["tokens"] for batch in loader])
+    assert torch.equal(seen, rows.batch(range(len(rows)))["tokens"])
+
+
+def test_collate_fn_takes_the_batch_without_a_copy(rows):
+    fetched = rows.__getitems__([1, 2, 3])
+    assert rows.collate_fn(fetched) is fetched.batch
+    assert fetched[0]["tokens"].data_ptr() == fetched.batch["tokens"].data_ptr()
+
+
+def test_collate_fn_takes_other_rows_too(rows):
+    assert torch.equal(rows.collate_fn([rows[1], rows[2]])["tokens"], rows.batch([1, 2])["tokens"])
+
+
+def test_a_sampler_of_lists(rows):
+    loader = DataLoader(rows, sampler=[[3, 1], [2]], batch_size=None)
+    assert [batch["tokens"].shape[0] for batch in loader] == [2, 1]
+
+
+def test_attention_mask_is_an_expanded_view(small):
+    rows = EdenDataset(**small.options, create_attention_mask=True)
+    mask = rows.batch([0, 1])["attention_mask"]
+    assert (mask.shape, mask.dtype, mask.stride(0)) == ((2, 1, 64, 64), torch.bool, 0)
+    assert rows[0]["attention_mask"].shape == (1, 64, 64)
+    assert mask[0, 0, 2].tolist() == [False] * 3 + [True] * 61
+
+
+def test_row_ids_on_request(small):
+    batch = EdenDataset(**small.options, extra_keys=("row_ids",)).batch([4, 2])
+    assert batch["row_ids"].tolist() == [4, 2]
+
+
+def test_memory_of_a_batch_that_is_held_is_not_used_again(rows):
+    held = [rows.batch([i]) for i in range(25)]
+    assert all(torch.equal(batch["tokens"][0], rows[i]["tokens"]) for i, batch in enumerate(held))
+
+
+def test_open_plugins_serve_as_well_as_names(small, rows):
+    registry = installed_plugins()
+    store = registry.store("sqlite-shards", str(small.directory))
+    index = registry.index("sqlite", str(small.windows))
+    assert torch.equal(EdenDataset(store, index, seq_length=64, shuffle=False)[0]["tokens"], rows[0]["tokens"])
+
+
+def test_fingerprints_differ_with_what_rows_are(small):
+    variants = [{}, {"seed": 1}, {"rc_aug": True}, {"case": "keep"}, {"shuffle": False}, {"loss_weights": {"N": 0}}]
+    prints = [EdenDataset(**small.options, **variant).fingerprint() for variant in variants]
+    assert len(set(prints)) == len(variants)
+    assert prints[0] == EdenDataset(**small.options).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seq_length": 128}, "built with window_size 64, but window_size 128 is asked for.*--window-size 128 --stride 48"),
+        ({"stride": 32}, "built with stride 48, but stride 32 is asked for"),
+        ({"window_min_length_threshold": 9}, "--window-min-length-threshold 9"),
+        ({"window_size": 32}, "window_size 32 and seq_length 64 differ"),
+        ({"split": "valid"}, "expected one of 'train', 'validation'"),
+        ({"extra_keys": ("rows",)}, "known keys are row_ids"),
+        ({"num_samples": 0}, "at least 1"),
+        ({"create_attention_mask": True, "seq_length": 65536}, "takes 4.0 GiB"),
+        ({"sequence_db_dir": None}, "needs sequence_db_dir"),
+        ({"window_db_path": None}, "needs window_db_path"),
+        ({"rc_aug": True, "transforms": ["reverse-complement"]}, "more than once"),
+        ({"transforms": [3]}, "is no transform"),
+    ],
+)
+def test_contradictions_are_errors(small, options, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        EdenDataset(**(small.options | options))
+
+
+def test_an_unknown_transform_lists_those_there_are(small):
+    with pytest.raises(errors.PluginNotFoundError, match="control-tags, reverse-complement"):
+        EdenDataset(**small.options, transforms=["reverse-compliment"])
+
+
+def test_an_unknown_option_lists_those_there_are(small):
+    with pytest.raises(errors.PluginOptionError, match="max_open_files, max_open_contigs"):
+        EdenDataset(**small.options, store_options={"max_files": 3})
+
+
+def test_a_tokenizer_of_many_bases_has_its_own_window_size(small):
+    class Pairs:
+        pad_id, eos_id = 0, 1
+
+        def tokenize(self, text):
+            return [10 + len(text[i : i + 2]) for i in range(0, len(text), 2)]
+
+    rows = EdenDataset(**(small.options | {"seq_length": 33}), tokenizer=Pairs(), window_size=64, shuffle=False)
+    long = next(i for i, (name, start) in enumerate(small.expected_windows()) if len(small.sequences[name]) - start >= 64)
+    assert rows[long]["tokens"].tolist() == [12] * 32 + [1]

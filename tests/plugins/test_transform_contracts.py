@@ -1,0 +1,17 @@
+"""The bundled transforms keep the contract."""
+
+from eden_control_tags import ControlTags
+from eden_reverse_complement import ReverseComplement
+
+from eden_core import Transform
+from eden_core.testing import TransformTests
+
+
+class TestReverseComplement(TransformTests):
+    def make_transform(self) -> Transform:
+        return ReverseComplement(probability=0.5)
+
+
+class TestControlTags(TransformTests):
+    def make_transform(self) -> Transform:
+        return ControlTags()
