@@ -30,8 +30,8 @@ _ARGUMENTS = {
 class EdenDataModule(lightning.LightningDataModule):
     """Training, validation, test and prediction batches for a Lightning `Trainer`.
 
-    Training rows are shuffled anew each epoch and augmented; validation rows come in one fixed seeded order; test and predict rows
-    come in index order. Whatever is given and contradicts the index, the Trainer or the ranks is an error.
+    Training rows are shuffled anew each epoch and augmented; validation rows come in one fixed seeded order; test and predict
+    rows come in index order. Whatever is given and contradicts the index, the Trainer or the ranks is an error.
 
     Args:
         store: name of a store plugin, or an open store.
@@ -174,7 +174,8 @@ class EdenDataModule(lightning.LightningDataModule):
             path = self.window_db_paths[split]
             if path is None:
                 raise ConfigurationError(
-                    f"there is no index of {split} windows: give {_ARGUMENTS[split]} (or data_dir), a file that eden-precompute wrote"
+                    f"there is no index of {split} windows: give {_ARGUMENTS[split]} (or data_dir), a file that "
+                    "eden-precompute wrote"
                 )
             shuffle = self._shuffle if split == "train" else None
             self._datasets[split] = EdenDataset(
@@ -256,8 +257,8 @@ class EdenDataModule(lightning.LightningDataModule):
         accumulation = trainer.accumulate_grad_batches
         if rest or not wanted or accumulation not in {1, wanted}:
             raise ConfigurationError(
-                f"global_batch_size {self.global_batch_size} is not micro_batch_size {self.micro_batch_size} x {ranks} data-parallel "
-                f"ranks x accumulate_grad_batches {accumulation} = {at_once * accumulation}; change one of them"
+                f"global_batch_size {self.global_batch_size} is not micro_batch_size {self.micro_batch_size} x {ranks} "
+                f"data-parallel ranks x accumulate_grad_batches {accumulation} = {at_once * accumulation}; change one of them"
             )
         if accumulation != wanted:
             trainer.accumulate_grad_batches = wanted

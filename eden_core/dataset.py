@@ -39,8 +39,8 @@ class RowViews(list[Batch]):
 class EdenDataset(Dataset[Batch]):
     """Rows of tokens from a store and an index: row i is a pure function of (configuration, seed, i).
 
-    A row has `tokens`, `labels`, `position_ids` (int64 [S]) and `loss_mask` (float32 [S]), S = `seq_length`; a batch has a leading
-    dimension B more. Masks and position ids may be shared between batches: copy before writing to them.
+    A row has `tokens`, `labels`, `position_ids` (int64 [S]) and `loss_mask` (float32 [S]), S = `seq_length`; a batch has a
+    leading dimension B more. Masks and position ids may be shared between batches: copy before writing to them.
 
     Args:
         store: name of a store plugin, or an open store.
@@ -262,7 +262,9 @@ def _transform(setting: TransformSetting) -> Transform:
     if isinstance(setting, Mapping) and len(setting) == 1:
         name, options = next(iter(setting.items()))
         return installed_plugins().transform(name, options)
-    raise ConfigurationError(f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object")
+    raise ConfigurationError(
+        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object"
+    )
 
 
 def _check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary) -> None:
@@ -272,8 +274,8 @@ def _check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_lengt
         wanted["window_size"] = seq_length if wanted["window_size"] is None else wanted["window_size"]
         if wanted["window_size"] != seq_length:
             raise ConfigurationError(
-                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} makes one "
-                "token of each base: leave window_size out"
+                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} "
+                "makes one token of each base: leave window_size out"
             )
     wrong = {name: value for name, value in wanted.items() if value is not None and value != getattr(tiling, name)}
     if wrong:
@@ -281,8 +283,8 @@ def _check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_lengt
         asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
         merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
         raise ConfigurationError(
-            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} tokens). "
-            f"Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
+            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
+            f"tokens). Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
             f"--window-size {merged['window_size']} --stride {merged['stride']} "
             f"--window-min-length-threshold {merged['min_length']}"
         )

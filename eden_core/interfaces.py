@@ -176,7 +176,7 @@ class Transform(ABC):
     augments: ClassVar[bool] = False
     """whether it runs on the training split only"""
 
-    def bind(self, vocabulary: "Vocabulary") -> Self:  # noqa: ARG002 - a hook for subclasses that need token ids
+    def bind(self, vocabulary: "Vocabulary") -> Self:
         """Return a transform that knows the vocabulary: itself unless it needs token ids."""
         return self
 

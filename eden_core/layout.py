@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -216,10 +217,7 @@ class _Run:
 def _runs(heads: NDArray[np.int64], lengths: NDArray[np.int64]) -> "list[_Run]":
     changes = np.flatnonzero((np.diff(heads) != 0) | (np.diff(lengths) != 0)) + 1
     bounds = [0, *changes.tolist(), heads.size] if heads.size else []
-    return [
-        _Run(first, stop, int(heads[first]), int(lengths[first]))
-        for first, stop in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    return [_Run(first, stop, int(heads[first]), int(lengths[first])) for first, stop in pairwise(bounds)]
 
 
 def _block(items: Ragged[Any], run: _Run) -> NDArray[Any]:

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 class EdenLoader:
     """Iterates over the micro-batches of one data-parallel rank; Lightning takes it as it is.
 
-    Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. A worker's task is
-    a block of consecutive micro-batches. Nothing starts before the first batch is asked for.
+    Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. A worker's task
+    is a block of consecutive micro-batches. Nothing starts before the first batch is asked for.
 
     Args:
         dataset: what to read.
@@ -140,7 +140,7 @@ class EdenLoader:
 
     def follow(self, before: "EdenLoader") -> None:
         """Begin with the epoch that would come after the passes of another loader of the same data."""
-        self._begin = before._begin
+        self._begin = before._begin  # noqa: SLF001 - of the same class
 
     def close(self) -> None:
         """Stop the workers and close the files."""

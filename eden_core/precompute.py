@@ -81,9 +81,9 @@ def check_gaps(tiling: Tiling, *, allow_gaps: bool) -> None:
     if tiling.stride > tiling.row_bases and not allow_gaps:
         reserve = tiling.reserve if tiling.keep_tail else PLAIN_RESERVE
         raise ConfigurationError(
-            f"stride {tiling.stride} is larger than the {tiling.row_bases} bases that a row reads (window size {tiling.window_size} "
-            f"less {reserve} special and tag tokens): the bases between would never be seen. Use --stride {tiling.row_bases} or "
-            "less, or --allow-gaps"
+            f"stride {tiling.stride} is larger than the {tiling.row_bases} bases that a row reads (window size "
+            f"{tiling.window_size} less {reserve} special and tag tokens): the bases between would never be seen. Use --stride "
+            f"{tiling.row_bases} or less, or --allow-gaps"
         )
 
 

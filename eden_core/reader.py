@@ -80,14 +80,14 @@ class BatchReader:
         lengths = bases.lengths
         if len(bases) != len(windows) or (lengths > windows.lengths).any():
             raise PluginContractError(
-                f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows of "
-                f"at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
+                f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows "
+                f"of at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
             )
         if lengths.size and int(lengths.min()) < 1:
             i = int(np.argmin(lengths))
             raise StaleIndexError(
-                f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store has "
-                "no bases: it was built for other sequences; build it again with eden-precompute"
+                f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store "
+                "has no bases: it was built for other sequences; build it again with eden-precompute"
             )
         return bases
 
@@ -114,8 +114,8 @@ class BatchReader:
             else "no IUPAC nucleotide letter that the vocabulary knows; mend the sequence or set invalid_bases='unk'"
         )
         return InvalidBaseError(
-            f"sequence {windows.sequence_ids[i]!r} holds the byte {found.byte} ({chr(found.byte)!r}) at {where} (counted from 1), "
-            f"{advice}"
+            f"sequence {windows.sequence_ids[i]!r} holds the byte {found.byte} ({chr(found.byte)!r}) at {where} (counted from "
+            f"1), {advice}"
         )
 
 

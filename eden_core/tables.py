@@ -91,7 +91,7 @@ def _table(vocabulary: Vocabulary, invalid_bases: str, *, fold: bool) -> NDArray
     if invalid_bases == "unk":
         if vocabulary.unk is None:
             raise ConfigurationError(
-                f"invalid_bases='unk' needs an unknown token, which vocabulary {vocabulary.name} lacks; use invalid_bases='error'"
+                f"invalid_bases='unk' needs an unknown token, which vocabulary {vocabulary.name} lacks; use 'error'"
             )
         entries[1:] = vocabulary.unk  # never NUL: a zeroed hole in a file must not train a model
     for letter in LETTERS:

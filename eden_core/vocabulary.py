@@ -57,8 +57,8 @@ class Vocabulary:
         """Return the vocabulary of a tokenizer.
 
         Args:
-            tokenizer: "nucleotide" (id = ASCII code; EOS 0, PAD 1, BOS 2, SEP 3, UNK 4), "byte" (id = byte; EOS 0, PAD 1), a path
-                to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, which are tried in this order.
+            tokenizer: "nucleotide" (id = ASCII code; EOS 0, PAD 1, BOS 2, SEP 3, UNK 4), "byte" (id = byte; EOS 0, PAD 1), a
+                path to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, which are tried in this order.
 
         Raises:
             ConfigurationError: it is none of these, or has neither a padding nor an end-of-sequence token.

@@ -62,7 +62,7 @@ class WorkerPool:
             _Fetcher(reader),  # type: ignore[arg-type] # any object with __getitem__ serves
             sampler=self._plan,
             batch_size=None,
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # type: ignore[arg-type] # without a batch size it gets what the fetcher gave
             num_workers=num_workers,
             prefetch_factor=prefetch_factor,
             persistent_workers=persistent,
@@ -102,8 +102,8 @@ def _context(start_method: str, payload: object) -> BaseContext:
         needs_main = b"__main__" in pickle.dumps(payload)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ConfigurationError(
-            f"the dataset cannot be sent to worker processes ({error}); stores, indexes, transforms and tokenizers must pickle. "
-            "Use num_workers=0, or start_method='fork' at your own risk"
+            f"the dataset cannot be sent to worker processes ({error}); stores, indexes, transforms and tokenizers must "
+            "pickle. Use num_workers=0, or start_method='fork' at your own risk"
         ) from error
     # A class of the user's own script can only be found in a worker by importing that script.
     context: BaseContext

@@ -40,6 +40,7 @@ def write_seed_shard(directory: Path, sample: str, sequences: dict[str, str]) ->
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"glm_dataset_{sample}.sqlite"
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous=OFF")  # tests make thousands of shards, and lose nothing with the power
     connection.execute("CREATE TABLE sequences (contig_id TEXT PRIMARY KEY, nt_sequence TEXT NOT NULL)")
     connection.executemany("INSERT INTO sequences (contig_id, nt_sequence) VALUES (?, ?)", sequences.items())
     connection.commit()

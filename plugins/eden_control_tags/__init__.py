@@ -27,7 +27,7 @@ class ControlTags(Transform):
     def bind(self, vocabulary: Vocabulary) -> Self:
         """Return a transform that writes tags in this vocabulary."""
         bound = type(self)()
-        bound._vocabulary = vocabulary
+        bound._vocabulary = vocabulary  # noqa: SLF001 - of the same class
         return bound
 
     def prefix_lengths(self, windows: Windows) -> NDArray[np.int64]:

@@ -94,4 +94,4 @@ class WindowWriter:
 
 
 def _insert_statement(rows: int) -> str:
-    return "INSERT INTO window_mappings VALUES " + ",".join(["(?,?,?)"] * rows)
+    return "INSERT INTO window_mappings VALUES " + ",".join(["(?,?,?)"] * rows)  # noqa: S608 - placeholders only

@@ -99,9 +99,9 @@ class SqliteIndex(WindowIndex):
         while first < self._length:
             query = (
                 "SELECT sequence_id, window_idx FROM window_mappings WHERE window_in_seq_idx = 0 AND window_idx >= ? "
-                f"ORDER BY window_idx LIMIT {BATCH_ROWS + 1}"
+                "ORDER BY window_idx LIMIT ?"
             )
-            rows = self._query(query, (first,))
+            rows = self._query(query, (first, BATCH_ROWS + 1))
             whole, last = rows[:BATCH_ROWS], rows[BATCH_ROWS:]
             first = last[0][1] if last else self._length
             ids, firsts = zip(*whole, strict=True)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import apsw
 import numpy as np
@@ -52,7 +52,7 @@ class SqliteShards(SequenceStore):
         """Return the bases of windows, reading shard by shard and contig by contig."""
         wanted = offsets_of(windows.lengths)
         values = np.empty(wanted[-1], np.uint8)
-        view = memoryview(values)
+        view = memoryview(values)  # type: ignore[arg-type] # numpy arrays are buffers
         got = windows.lengths.copy()
         places, lengths, starts = wanted.tolist(), windows.lengths.tolist(), windows.starts.tolist()
         pool = process_pool()
@@ -179,7 +179,7 @@ def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
         raise FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}") from error
 
 
-def _query(database: Database, statement: str, bindings: tuple[str, ...] = ()) -> list[tuple[str, int]]:
+def _query(database: Database, statement: str, bindings: tuple[str, ...] = ()) -> list[Any]:
     try:
         return database.connection.execute(statement, bindings).fetchall()
     except apsw.Error as error:

@@ -1,0 +1,198 @@
+import gzip
+import sqlite3
+
+import pyarrow.parquet as pq
+import pytest
+
+from eden_core import errors, importing
+from eden_core.importing import import_fasta
+from eden_core.interfaces import SequenceStore
+from eden_core.plugins import installed_plugins
+
+NAMES = {"sample": "s1", "tag": "BAC"}
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    (tmp_path / "g.fa").write_bytes(b">b x\nACGTN\nacgt\n>a\nGG\n>\xc3\xa9\nT\n>B\nC\n")
+    return tmp_path / "g.fa"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "new" / "out"
+
+
+def stored(out, sample="s1") -> dict[str, str]:
+    shard = sqlite3.connect(out / sample / f"glm_dataset_{sample}.sqlite")
+    rows = dict(shard.execute("SELECT contig_id, nt_sequence FROM sequences"))
+    shard.close()
+    return rows
+
+
+def listed(out) -> list[tuple[str, int]]:
+    table = pq.read_table(out / "contigs.parquet")
+    return list(zip(*table.to_pydict().values(), strict=True))
+
+
+def everything_in(folder) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_sequences_are_in_the_store(fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    prefix = "BAC__FASTA-s1__"
+    assert stored(out) == {f"{prefix}b": "ACGTNacgt", f"{prefix}a": "GG", f"{prefix}é": "T", f"{prefix}B": "C"}
+
+
+def test_contigs_are_listed_in_byte_order(fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    assert [(name.rpartition("_")[2], length) for name, length in listed(out)] == [("B", 1), ("a", 2), ("b", 9), ("é", 1)]
+
+
+def test_summary(fasta, out):
+    summary = import_fasta(fasta, out, **NAMES)
+    assert (summary.sample, summary.sequences, summary.bases) == ("s1", 4, 13)
+    assert summary.contigs == out / "contigs.parquet"
+    assert summary.shard == str(out / "s1" / "glm_dataset_s1.sqlite")
+
+
+def test_nothing_else_is_left(fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    assert everything_in(out) == {"contigs.parquet", "s1", "s1/glm_dataset_s1.sqlite"}
+
+
+def test_ids_of_the_form_are_kept(tmp_path, out):
+    (tmp_path / "g.fa").write_text(">VIR__ECT-s1__CT1-1\nA\n>VIR__ECT-s2__CT1-1\nC\n")
+    import_fasta(tmp_path / "g.fa", out, **NAMES)
+    assert stored(out) == {"VIR__ECT-s1__CT1-1": "A", "BAC__FASTA-s1__VIR__ECT-s2__CT1-1": "C"}
+
+
+def test_cutting(fasta, out):
+    import_fasta(fasta, out, **NAMES, cut_every=4)
+    pieces = {name.rpartition("__")[2]: bases for name, bases in stored(out).items()}
+    assert pieces == {"b:1-4": "ACGT", "b:5-8": "Nacg", "b:9-9": "t", "a": "GG", "é": "T", "B": "C"}
+    assert ("BAC__FASTA-s1__b:9-9", 1) in listed(out)
+
+
+def test_pieces_make_the_whole(lambda_fasta, out, tmp_path):
+    import_fasta(lambda_fasta, out, **NAMES, cut_every=1000)
+    import_fasta(lambda_fasta, tmp_path / "whole", **NAMES)
+    pieces = sorted(stored(out).items(), key=lambda item: int(item[0].rpartition("-")[2]))
+    assert "".join(bases for _, bases in pieces) == next(iter(stored(tmp_path / "whole").values()))
+
+
+def test_progress_reaches_the_file_size(lambda_fasta, out):
+    seen = []
+    import_fasta(lambda_fasta, out, **NAMES, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (lambda_fasta.stat().st_size,) * 2
+
+
+@pytest.mark.parametrize("name", ["contigs.parquet", "s1"])
+def test_what_is_there_is_kept(fasta, out, name):
+    out.mkdir(parents=True)
+    (out / name).write_text("precious")
+    with pytest.raises(errors.OutputExistsError, match="--force"):
+        import_fasta(fasta, out, **NAMES)
+    assert (out / name).read_text() == "precious"
+
+
+def test_force_replaces(fasta, lambda_fasta, out):
+    import_fasta(lambda_fasta, out, **NAMES)
+    import_fasta(fasta, out, **NAMES, force=True)
+    assert len(stored(out)) == len(listed(out)) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        ({"sample": "a/b", "tag": "BAC"}, errors.InvalidSequenceIdError),
+        ({"sample": "a-b", "tag": "BAC"}, errors.InvalidSequenceIdError),
+        ({"sample": "s1", "tag": "B__C"}, errors.InvalidSequenceIdError),
+        ({**NAMES, "cut_every": 0}, errors.ConfigurationError),
+        ({**NAMES, "store": "no-such"}, errors.PluginNotFoundError),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_read(tmp_path, out, names, error):
+    with pytest.raises(error):
+        import_fasta(tmp_path / "missing.fa", out, **names)
+    assert not out.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b">a\nACGT\n>b\nAC!T\n",
+        b">a\nACGT\n>a\nACGT\n",
+        gzip.compress(b">a\nACGT\n>b\n" + b"ACGT" * 100)[:-3],
+        b">a\nACGT\n>BAC__FASTA-s1__a\nACGT\n",
+    ],
+)
+def test_bad_input_leaves_nothing(tmp_path, out, content):
+    (tmp_path / "g.fa").write_bytes(content)
+    with pytest.raises(errors.InputError):
+        import_fasta(tmp_path / "g.fa", out, **NAMES)
+    assert everything_in(tmp_path) == {"g.fa"}
+
+
+def test_two_ids_that_become_one(tmp_path, out):
+    (tmp_path / "g.fa").write_text(">a\nACGT\n>BAC__FASTA-s1__a\nACGT\n")
+    with pytest.raises(errors.InputError, match="line 3: sequence 'BAC__FASTA-s1__a' would get the id"):
+        import_fasta(tmp_path / "g.fa", out, **NAMES)
+
+
+def test_a_failure_at_the_end_leaves_nothing(fasta, out, monkeypatch):
+    def fail(_store):
+        raise RuntimeError
+
+    monkeypatch.setattr(installed_plugins().find("store", "sqlite-shards").plugin, "finish", fail)
+    with pytest.raises(RuntimeError):
+        import_fasta(fasta, out, **NAMES)
+    assert not out.parent.exists()
+
+
+def test_a_table_that_cannot_be_written_leaves_no_shard(fasta, out, monkeypatch):
+    def fail(_path, _batches):
+        raise OSError
+
+    monkeypatch.setattr(importing, "write_contigs", fail)
+    with pytest.raises(OSError, match=""):
+        import_fasta(fasta, out, **NAMES)
+    assert not out.parent.exists()
+
+
+def test_a_failed_replacement_keeps_what_was_there(tmp_path, fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    before = {path: path.read_bytes() for path in out.rglob("*.*")}
+    (tmp_path / "bad.fa").write_bytes(b">a\nACGT\n>b\n!\n")
+    with pytest.raises(errors.InputError):
+        import_fasta(tmp_path / "bad.fa", out, **NAMES, force=True)
+    assert {path: path.read_bytes() for path in out.rglob("*.*")} == before
+
+
+def test_other_files_survive_a_failure(tmp_path, out):
+    out.mkdir(parents=True)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(errors.InputError):
+        import_fasta(tmp_path / "missing.fa", out, **NAMES)
+    assert everything_in(out) == {"notes.txt"}
+
+
+def test_an_output_below_a_file(tmp_path, fasta):
+    with pytest.raises(errors.ConfigurationError, match=r"g\.fa.*cannot be made"):
+        import_fasta(fasta, fasta / "out", **NAMES)
+
+
+def test_any_store_that_can_be_written(fasta, out, monkeypatch):
+    class Memory(SequenceStore):
+        name = "memory"
+        finished = False
+
+        def read(self, windows):
+            raise NotImplementedError
+
+    monkeypatch.setattr(installed_plugins(), "store", lambda _name, location: Memory(location))
+    with pytest.raises(errors.NotSupportedError, match="'memory' cannot be written"):
+        import_fasta(fasta, out, **NAMES, store="memory")
+    assert not out.parent.exists()
