@@ -187,7 +187,11 @@ class EdenDataset(Dataset[Batch]):
         transforms = [transform.fingerprint() for transform in reader.transforms]
         order = (self.seed, self.shuffle, self.epoch_rows)
         return digest_of(
-            reader.store.fingerprint(), reader.index.fingerprint(), transforms, reader.layout.vocabulary.name, order,
+            reader.store.fingerprint(),
+            reader.index.fingerprint(),
+            transforms,
+            reader.layout.vocabulary.name,
+            order,
             self._layout_options,
         )
 

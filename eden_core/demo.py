@@ -1,6 +1,7 @@
 """The whole way, as a user would write it: FASTA, store, splits, indexes, batches, a trained model."""
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
 from eden_core import EdenDataModule, Tiling
@@ -23,7 +25,7 @@ from eden_core.precompute import precompute
 SAMPLE, TAG = "demo", "PHAGE"
 PIECE = 2000
 HELD_OUT = 0.1
-SEQ_LENGTH, STRIDE = 512, 240
+SEQ_LENGTH, STRIDE = 512, 496
 BATCH_SIZE = 8
 LEARNT = 1.38
 """nats a base; guessing each of four bases alike gives ln 4 = 1.386, and DNA hardly compresses"""
@@ -71,10 +73,10 @@ class DemoModel(lightning.LightningModule):
         """Keep the loss of a batch that is not trained on."""
         self.held_out.append(self._loss(batch).item())
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return AdamW with a warm-up and a cosine."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=3e-3, weight_decay=0.0)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=self.steps, pct_start=0.05)
+        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-3, total_steps=self.steps, pct_start=0.05)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -173,13 +175,15 @@ def train(data: EdenDataModule, out: Path, steps: int) -> DemoModel:
     lightning.seed_everything(1, verbose=False)
     model = DemoModel(steps)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning's hints about loggers and devices would hide the demo's own lines
+        warnings.simplefilter("ignore")  # Lightning's, about loggers and devices
         trainer = lightning.Trainer(
             accelerator="cpu",
             max_steps=steps,
             val_check_interval=None,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
+            gradient_clip_val=1.0,
+            enable_progress_bar=sys.stderr.isatty(),
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -198,8 +202,8 @@ def markov_entropies(sequences: Iterable[bytes], orders: int = 4) -> list[float]
     for sequence in sequences:
         bases = codes[np.frombuffer(sequence, np.uint8)]
         for order, count in enumerate(counts):
-            words = sum((bases[place : bases.size - order + place] * 5 ** (order - place) for place in range(order + 1)))
-            count += np.bincount(words, minlength=count.size)
+            words = sum(bases[place : bases.size - order + place] * 5 ** (order - place) for place in range(order + 1))
+            np.add(count, np.bincount(words, minlength=count.size), out=count)
     return [_conditional_entropy(count.reshape(*[5] * (order + 1))) for order, count in enumerate(counts)]
 
 

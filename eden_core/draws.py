@@ -1,5 +1,7 @@
 """Random numbers that depend on (seed, source, epoch, window) alone."""
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +22,13 @@ class Draws:
     """
 
     def __init__(self, seed: int, picks: Picks) -> None:
-        keys = mix(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), picks.sources)
-        self._keys = mix(mix(keys, picks.epochs), picks.window_ids)
+        self._seed = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+        self._picks = picks
+
+    @cached_property
+    def _keys(self) -> NDArray[np.uint64]:
+        picks = self._picks
+        return mix(mix(mix(self._seed, picks.sources), picks.epochs), picks.window_ids)
 
     def uniform(self, stream: str) -> NDArray[np.float64]:
         """Return one number in [0, 1) a window, float64 [W]; streams of different names are independent."""

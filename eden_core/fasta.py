@@ -84,13 +84,12 @@ def _gunzipped(blocks: Iterable[bytes], name: str) -> Iterator[bytes]:
     member = zlib.decompressobj(_GZIP_WINDOW)
     try:
         for block in blocks:
-            packed = block
+            packed = block.lstrip(b"\0") if member.eof else block  # zeros may pad the end of a member
             while packed:
                 if member.eof:
-                    packed = packed.lstrip(b"\0")
-                    member = zlib.decompressobj(_GZIP_WINDOW) if packed else member
+                    member = zlib.decompressobj(_GZIP_WINDOW)
                 yield member.decompress(packed, _BLOCK_BYTES)
-                packed = member.unused_data if member.eof else member.unconsumed_tail
+                packed = member.unused_data.lstrip(b"\0") if member.eof else member.unconsumed_tail
     except zlib.error as error:
         raise InputError(f"{name}: the gzip data is damaged ({error}); copy or download the file again") from error
     if not member.eof:
@@ -192,9 +191,9 @@ class _Parser:
         assert found is not None  # noqa: S101 - the caller saw such a letter
         position, letter = found.start(), found.group()
         line += text.count(b"\n", 0, position)
-        column = position - text.rfind(b"\n", 0, position)
-        others = set(text.translate(None, _LETTERS).upper())
-        protein = len(others & _PROTEIN_ONLY) > 1
+        before = text.rfind(b"\n", 0, position)
+        column = position - before
+        protein = len(_PROTEIN_ONLY.intersection(text[before + 1 :].partition(b"\n")[0].upper())) > 1
         return InputError(
             f"{self._name}: line {line}, column {column}: {letter.decode('latin-1')!r} in sequence {self._id!r} is no IUPAC "
             f"nucleotide letter ({_IUPAC.decode()}, either case)" + ("; it looks like protein" if protein else "")

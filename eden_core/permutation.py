@@ -31,7 +31,7 @@ def permute(positions: NDArray[np.int64], n: int, keys: Any) -> NDArray[np.int64
     """
     a = isqrt(max(n - 1, 0)) + 1
     b = -(-n // a)
-    rounds = 8 if n > 1024 else 16  # round functions on a handful of values need more rounds to become uniform
+    rounds = 8 if n > 64 else 16  # round functions on a handful of values need more rounds to become uniform
     keys = np.broadcast_to(np.asarray(keys, np.uint64), positions.shape)
     out = _feistel(np.asarray(positions, np.uint64), a, b, keys, rounds)
     while (beyond := np.flatnonzero(out >= n)).size:

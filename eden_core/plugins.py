@@ -180,9 +180,7 @@ class PluginRegistry:
             if marked is not None and (marked.get("specname") or attribute) not in known:
                 yield attribute
 
-    def _collect(
-        self, plugin: object, origin: Origin, names: tuple[str, ...], kind: str, hook: str, contract: type
-    ) -> None:
+    def _collect(self, plugin: object, origin: Origin, names: tuple[str, ...], kind: str, hook: str, contract: type) -> None:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin is not plugin:
                 continue

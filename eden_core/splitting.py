@@ -122,8 +122,9 @@ def _digests(ids: pa.ChunkedArray, seed: int) -> NDArray[np.uint64]:
 def _check_parts(contigs: str | Path, table: pa.Table, parts: dict[str, pa.Table]) -> None:
     empty = " and ".join(name for name, part in parts.items() if not _bases(part))
     if empty:
+        count = "1 contig" if table.num_rows == 1 else f"{table.num_rows} contigs"
         raise InputError(
-            f"{contigs} has {table.num_rows} contigs, too few or too unequal in length for these shares: {empty} would be "
+            f"{contigs} has {count}, too few or too unequal in length for these shares: {empty} would be "
             "empty. Give larger shares, or 0 for a split that you do not need; one long genome can be imported in pieces, "
             "which are then split: eden import … --cut-every 100000"
         )

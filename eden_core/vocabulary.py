@@ -58,7 +58,7 @@ class Vocabulary:
 
         Args:
             tokenizer: "nucleotide" (id = ASCII code; EOS 0, PAD 1, BOS 2, SEP 3, UNK 4), "byte" (id = byte; EOS 0, PAD 1), a
-                path to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, which are tried in this order.
+                path to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, tried in this order.
 
         Raises:
             ConfigurationError: it is none of these, or has neither a padding nor an end-of-sequence token.

@@ -14,10 +14,13 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `eden`."""
-    from eden_core.cli import demo, import_, plugins, split
+    from eden_core.cli.demo import demo
+    from eden_core.cli.import_ import import_command
+    from eden_core.cli.plugins import plugins
+    from eden_core.cli.split import split_command
 
-    for module in (import_, split, plugins, demo):
-        module.add_to(app)
+    for name, command in {"import": import_command, "split": split_command, "plugins": plugins, "demo": demo}.items():
+        app.command(name)(command)
     run(app)
 
 

@@ -10,11 +10,6 @@ from eden_core.cli.progress import bar
 from eden_core.importing import ImportSummary, import_fasta
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("import")(import_command)
-
-
 def import_command(
     *,
     genome: Annotated[str, typer.Argument(help="FASTA file, plain or gzip; - for standard input.", metavar="GENOME.fa[.gz]")],

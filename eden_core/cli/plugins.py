@@ -3,15 +3,8 @@
 import warnings
 from inspect import Parameter
 
-import typer
-
 from eden_core.errors import PluginWarning
 from eden_core.plugins import DISABLED_VARIABLE, Entry, installed_plugins
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("plugins")(plugins)
 
 
 def plugins() -> None:

@@ -31,9 +31,7 @@ def precompute_command(
     """Cut the sequences of a split into windows, and write where they lie."""
     tiling = Tiling(window_size, stride, window_min_length_threshold, keep_tail, reserve)
     with bar("sequences") as progress:
-        summary = precompute(
-            split, output, tiling, index=index, force=force, allow_gaps=allow_gaps, progress=progress
-        )
+        summary = precompute(split, output, tiling, index=index, force=force, allow_gaps=allow_gaps, progress=progress)
     share = summary.bases_never_seen / max(1, summary.bases)
     print(f"{output}")
     print(f"  sequences         {summary.sequences:>16,}")

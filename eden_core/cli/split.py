@@ -10,11 +10,6 @@ import typer
 from eden_core.splitting import split_contigs
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command("split")(split_command)
-
-
 def split_command(
     *,
     contigs: Annotated[Path, typer.Argument(help="Parquet table with contig_id and length.", metavar="CONTIGS.parquet")],

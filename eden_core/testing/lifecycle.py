@@ -24,6 +24,8 @@ class Probe:
     argument: Any
     check: Callable[[Any, str], None]
     """takes the answer and the clause of the contract that it must keep"""
+    earlier: Any
+    """a smaller question, which touches the same files in other places"""
 
     def ask(self, plugin: SequenceStore | WindowIndex | None = None) -> Any:
         """Return the answer of the plugin, or of another one."""
@@ -47,9 +49,7 @@ class LifecycleTests(ContractSuite):
         name = getattr(probe.plugin, "name", None)
         assert isinstance(name, str), "the class attribute `name` must be the string that users write"
         assert name, "the class attribute `name` must be the string that users write, and not empty"
-        assert isinstance(probe.plugin.location, str), (
-            "`location` must be kept as a string: call super().__init__(location)"
-        )
+        assert isinstance(probe.plugin.location, str), "`location` must be kept as a string: call super().__init__(location)"
 
     def test_options_are_explicit(self, probe: Probe) -> None:
         """Options are keyword-only, listed one by one, and kept as attributes."""
@@ -57,9 +57,7 @@ class LifecycleTests(ContractSuite):
         assert first.name == "location", "the first constructor argument must be `location`"
         for option in options:
             assert option.kind is option.KEYWORD_ONLY, f"option {option.name!r} must be keyword-only and listed by name"
-            assert hasattr(probe.plugin, option.name), (
-                f"option {option.name!r} must be kept as an attribute of its name"
-            )
+            assert hasattr(probe.plugin, option.name), f"option {option.name!r} must be kept as an attribute of its name"
 
     def test_request_is_left_as_it_was(self, probe: Probe) -> None:
         """Read-only arrays are accepted, and what is given is not changed."""
@@ -84,19 +82,16 @@ class LifecycleTests(ContractSuite):
     def test_pickles_after_the_first_use(self, probe: Probe) -> None:
         """A plugin that has files open can be pickled; the copy answers, and so does the original."""
         probe.confirm("the plugin must answer")
-        with _pickled(
-            probe.plugin, "a plugin that has files open must pickle (leave handles out of __getstate__)"
-        ) as copy:
+        with _pickled(probe.plugin, "a plugin that has files open must pickle (leave handles out of __getstate__)") as copy:
             probe.confirm("the pickled copy of a used plugin must answer", copy)
         probe.confirm("a plugin must still answer once a pickled copy of it was closed")
 
     def test_works_in_a_forked_process(self, tmp_path: Path, probe: Probe) -> None:
         """A forked child answers through files of its own; the parent then goes on."""
         probe.confirm("the plugin must answer before a fork")
+        getattr(probe.plugin, probe.method)(probe.earlier)
         positions = file_positions(tmp_path)
-        probe.check(
-            ask_child("fork", probe.plugin, probe.method, probe.argument), "a forked process must get right answers"
-        )
+        probe.check(ask_child("fork", probe.plugin, probe.method, probe.argument), "a forked process must get right answers")
         moved = [path for path, position in file_positions(tmp_path).items() if position != positions.get(path)]
         assert not moved, f"a forked process must open its own files; it moved the position of its parent's {moved}"
         probe.confirm("the parent must still answer once a forked child closed its copy")

@@ -116,9 +116,7 @@ def answer_of(call: Callable[[], Any], clause: str) -> Any:
         raise AssertionError(f"{clause}; it raised {type(error).__name__}: {error}") from error
 
 
-def error_of(
-    call: Callable[[], object], expected: type[Exception] | tuple[type[Exception], ...], clause: str
-) -> Exception:
+def error_of(call: Callable[[], object], expected: type[Exception] | tuple[type[Exception], ...], clause: str) -> Exception:
     """Return the error that a call raises.
 
     Raises:
@@ -154,9 +152,7 @@ def ask_child(start_method: str, plugin: SequenceStore | WindowIndex, method: st
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(sender, plugin, method, argument))  # type: ignore[attr-defined]
     with catch_warnings():
-        simplefilter(
-            "ignore", DeprecationWarning
-        )  # Python 3.12 warns of any fork beside threads; workers do it all the same
+        simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads; workers do it all the same
         child.start()
     sender.close()
     try:

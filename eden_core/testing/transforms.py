@@ -98,9 +98,7 @@ class TransformTests(ContractSuite):
         """Prefixes grow behind what is there, by exactly `prefix_lengths`."""
         announced = transform.prefix_lengths(batch.windows)
         assert announced.dtype == np.int64, f"prefix_lengths() must be int64, not {announced.dtype}"
-        assert announced.shape == (len(batch.windows),), (
-            f"prefix_lengths() must give one length a window: {announced.shape}"
-        )
+        assert announced.shape == (len(batch.windows),), f"prefix_lengths() must give one length a window: {announced.shape}"
         assert (announced >= 0).all(), f"prefix_lengths() must not be negative: {announced}"
         after = _apply(transform, batch).prefix
         grown = (after.lengths - batch.prefix.lengths).tolist()
@@ -135,9 +133,7 @@ class TransformTests(ContractSuite):
         """The same batch and draws give the same result, whatever was done before, and in another instance."""
         expected = facts(_apply(transform, batch))
         _apply(transform, _chosen(batch, [1, 0]))
-        assert facts(_apply(transform, batch)) == expected, (
-            "apply() must not depend on what was done before: keep no state"
-        )
+        assert facts(_apply(transform, batch)) == expected, "apply() must not depend on what was done before: keep no state"
         fresh = self.make_transform().bind(vocabulary)
         assert facts(_apply(fresh, batch)) == expected, "two equal transforms must give equal results"
 
@@ -147,35 +143,27 @@ class TransformTests(ContractSuite):
         for seed in (1, 2):
             with _global_seed(seed):
                 results.append(facts(_apply(transform, batch)))
-        assert results[0] == results[1], (
-            "random numbers must come from `draws`, not from numpy's or Python's generators"
-        )
+        assert results[0] == results[1], "random numbers must come from `draws`, not from numpy's or Python's generators"
 
     def test_pickles(self, transform: Transform, batch: SequenceBatch) -> None:
         """A bound transform can be sent to a worker, before and after use."""
         for _ in range(2):
             text = answer_of(partial(pickle.dumps, transform), "a bound transform must pickle")
             copy = answer_of(partial(pickle.loads, text), "a bound transform must unpickle")
-            assert facts(_apply(copy, batch)) == facts(_apply(transform, batch)), (
-                "a pickled copy must give equal results"
-            )
+            assert facts(_apply(copy, batch)) == facts(_apply(transform, batch)), "a pickled copy must give equal results"
 
     def test_fingerprint(self, transform: Transform, vocabulary: Vocabulary) -> None:
         """The fingerprint is a text with the name, equal for equal transforms."""
         fingerprint = transform.fingerprint()
         assert isinstance(fingerprint, str), "fingerprint() must return a string"
-        assert transform.name in fingerprint, (
-            f"fingerprint() must hold the name {transform.name!r}; it is {fingerprint!r}"
-        )
+        assert transform.name in fingerprint, f"fingerprint() must hold the name {transform.name!r}; it is {fingerprint!r}"
         fresh = self.make_transform().bind(vocabulary)
         assert fresh.fingerprint() == fingerprint, "equal transforms must have equal fingerprints"
 
 
 def example_batch() -> SequenceBatch:
     """Return 24 windows of 1 to 200 bases; every other one has a prefix, weights differ from base to base."""
-    requests = [
-        (i, start, min(200, len(b) - start)) for i, b in example_sequences().items() for start in (0, len(b) // 2)
-    ]
+    requests = [(i, start, min(200, len(b) - start)) for i, b in example_sequences().items() for start in (0, len(b) // 2)]
     requests += [(i, start + 3, length - 3) for i, start, length in requests if length > 50][:8]
     rows = [np.frombuffer(example_sequences()[i][start : start + n], np.uint8) for i, start, n in requests]
     bases: Ragged[np.uint8] = Ragged.from_rows(rows, np.uint8)
@@ -232,9 +220,7 @@ def _check_batch(batch: SequenceBatch, count: int) -> None:
         assert part.values.dtype == dtype, f"`{name}` must be {dtype.__name__}, not {part.values.dtype}"
         assert part.offsets.dtype == np.int64, f"offsets of `{name}` must be int64, not {part.offsets.dtype}"
         bounds = (int(part.offsets[0]), int(part.offsets[-1]))
-        assert bounds == (0, part.values.size), (
-            f"offsets of `{name}` must run from 0 to {part.values.size}, not {bounds}"
-        )
+        assert bounds == (0, part.values.size), f"offsets of `{name}` must run from 0 to {part.values.size}, not {bounds}"
         assert (part.lengths >= 0).all(), f"offsets of `{name}` must not fall"
 
 

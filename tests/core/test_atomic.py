@@ -13,9 +13,14 @@ def test_the_target_appears_whole(tmp_path):
 
 def test_after_a_failure_the_old_file_stands_and_nothing_is_left(tmp_path):
     (tmp_path / "a").write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(tmp_path / "a") as draft:
-        draft.write_text("new")
-        raise RuntimeError
+
+    def fail_half_way():
+        with atomic_path(tmp_path / "a") as draft:
+            draft.write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
 
 

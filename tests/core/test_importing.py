@@ -154,10 +154,10 @@ def test_a_failure_at_the_end_leaves_nothing(fasta, out, monkeypatch):
 
 def test_a_table_that_cannot_be_written_leaves_no_shard(fasta, out, monkeypatch):
     def fail(_path, _batches):
-        raise OSError
+        raise OSError("disk full")
 
     monkeypatch.setattr(importing, "write_contigs", fail)
-    with pytest.raises(OSError, match=""):
+    with pytest.raises(OSError, match="disk full"):
         import_fasta(fasta, out, **NAMES)
     assert not out.parent.exists()
 

@@ -46,7 +46,9 @@ def test_force_replaces_it(tmp_path, split):
 
 @pytest.mark.parametrize(("tiling", "reads"), [(Tiling(20, 19), 18), (Tiling(40, 25, keep_tail=True), 24)])
 def test_gaps_are_refused(tmp_path, split, tiling, reads):
-    with pytest.raises(errors.ConfigurationError, match=f"stride {tiling.stride} is larger than the {reads} bases.*--allow-gaps"):
+    with pytest.raises(
+        errors.ConfigurationError, match=f"stride {tiling.stride} is larger than the {reads} bases.*--allow-gaps"
+    ):
         precompute(split, tmp_path / "w.db", tiling)
 
 

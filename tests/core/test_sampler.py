@@ -13,9 +13,7 @@ def rows_of(sampler: RankSampler, epoch: int = 0, first: int = 0, block: int = 8
 
 @given(st.integers(1, 200), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.integers(1, 40))
 def test_ranks_together_read_every_row_once_in_global_batches(epoch_rows, micro, size, accumulate, block):
-    samplers = [
-        RankSampler(epoch_rows, micro, rank, size, micro * size * accumulate, drop_last=False) for rank in range(size)
-    ]
+    samplers = [RankSampler(epoch_rows, micro, rank, size, micro * size * accumulate, drop_last=False) for rank in range(size)]
     parts = [rows_of(s, block=block).reshape(len(s), micro) for s in samplers]
     in_order = np.stack(parts, axis=1).ravel()
     assert in_order[:epoch_rows].tolist() == list(range(epoch_rows))

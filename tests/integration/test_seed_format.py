@@ -30,7 +30,9 @@ def test_our_files_give_the_same_batches_as_theirs(small, tmp_path):
         use_control_tags=True,
     )
     everything = np.arange(len(theirs))
-    assert all(torch.equal(a, b) for a, b in zip(ours.batch(everything).values(), theirs.batch(everything).values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.batch(everything).values(), theirs.batch(everything).values(), strict=True)
+    )
 
 
 def test_a_reader_of_the_format_finds_our_bases(small, tmp_path):

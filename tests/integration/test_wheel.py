@@ -41,7 +41,12 @@ def test_the_tests_pass_against_it(installed):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=installed
     ).stdout.split()
     assert all(path.startswith(str(installed)) for path in where)
-    tests = ["tests/core/test_dataset.py", "tests/core/cli/test_plugins.py", "tests/plugins", "tests/integration/test_seed_format.py"]
+    tests = [
+        "tests/core/test_dataset.py",
+        "tests/core/cli/test_plugins.py",
+        "tests/plugins",
+        "tests/integration/test_seed_format.py",
+    ]
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:]

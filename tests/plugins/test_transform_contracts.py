@@ -1,10 +1,9 @@
 """The bundled transforms keep the contract."""
 
 from eden_control_tags import ControlTags
-from eden_reverse_complement import ReverseComplement
-
 from eden_core import Transform
 from eden_core.testing import TransformTests
+from eden_reverse_complement import ReverseComplement
 
 
 class TestReverseComplement(TransformTests):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,7 +81,7 @@ class JsonIndex(WindowIndex):
 
     @staticmethod
     def check(ids: list[str]) -> None:
-        if any(left.encode() >= right.encode() for left, right in zip(ids[:-1], ids[1:], strict=True)):
+        if any(left.encode() >= right.encode() for left, right in pairwise(ids)):
             raise InputError("ids must be unique and in byte order")
 
     @staticmethod

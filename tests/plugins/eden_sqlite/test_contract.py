@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pyarrow as pa
-from eden_sqlite.index import SqliteIndex
-from eden_sqlite.store import SqliteShards
 
 from eden_core import SequenceStore, Tiling, WindowIndex, extract_sample_id
 from eden_core.testing import SequenceStoreTests, WindowIndexTests
+from eden_sqlite.index import SqliteIndex
+from eden_sqlite.store import SqliteShards
 
 
 def _write(store: SqliteShards, sequences: dict[str, bytes]) -> None:

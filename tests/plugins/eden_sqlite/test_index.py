@@ -89,7 +89,7 @@ def test_one_query_a_batch(tmp_path):
     index.lookup(np.arange(2))
     statements = []
     connection = process_pool().database(index.location, 128).connection
-    connection.trace_v2(1, lambda event: statements.append(event))  # 1: a statement starts
+    connection.trace_v2(1, statements.append)  # 1: a statement starts
     index.lookup(np.arange(300))
     connection.trace_v2(0)
     assert len(statements) == 1

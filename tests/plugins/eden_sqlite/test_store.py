@@ -38,7 +38,9 @@ def test_a_shard_made_with_sqlite3_is_read(tmp_path, shard):
 def test_our_shards_have_the_seeds_schema(tmp_path):
     SqliteShards(str(tmp_path)).write_shard("S1", [(NAME, b"ACGT")])
     connection = sqlite3.connect(tmp_path / "S1" / "glm_dataset_S1.sqlite")
-    columns = [(name, kind, notnull, pk) for _, name, kind, notnull, _, pk in connection.execute("PRAGMA table_info(sequences)")]
+    columns = [
+        (name, kind, notnull, pk) for _, name, kind, notnull, _, pk in connection.execute("PRAGMA table_info(sequences)")
+    ]
     assert columns == [("contig_id", "TEXT", 0, 1), ("nt_sequence", "TEXT", 1, 0)]
     assert connection.execute("SELECT * FROM sequences").fetchall() == [(NAME, "ACGT")]
     assert connection.execute("PRAGMA auto_vacuum").fetchone() == (1,)
@@ -165,7 +167,7 @@ def make(path, *statements):
         (["CREATE TABLE other(x)"], "no table 'sequences'"),
         (["CREATE TABLE s(contig_id, nt_sequence)", "CREATE VIEW sequences AS SELECT * FROM s"], "is a view"),
         (["CREATE TABLE sequences(id TEXT, bases TEXT)"], "no such column"),
-        ([f"CREATE TABLE sequences(contig_id, nt_sequence)", f"INSERT INTO sequences VALUES('{NAME}', NULL)"], "null"),
+        (["CREATE TABLE sequences(contig_id, nt_sequence)", f"INSERT INTO sequences VALUES('{NAME}', NULL)"], "null"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, shard, statements, message):
