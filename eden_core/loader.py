@@ -111,7 +111,7 @@ class EdenLoader:
         """Return where reading stands: plain numbers and strings, the same on every rank."""
         epoch, done = self._position
         consumed = done * self.rank_sampler.stride
-        source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": self.dataset.fingerprint()}
+        source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": self.dataset.fingerprint}
         return {"sources": [source]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ class EdenLoader:
                 no micro-batch of this loader starts at.
         """
         (source,) = state["sources"]
-        found = self.dataset.fingerprint()
+        found = self.dataset.fingerprint
         if source["fingerprint"] != found:
             self._mismatch(
                 f"the state was taken on data with fingerprint {source['fingerprint']}, and this dataset has {found}: store, "

@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points
 from inspect import Parameter, isabstract, isclass
@@ -89,7 +90,7 @@ class PluginRegistry:
                 continue
             try:
                 module = point.load()
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises must not stop the others
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module must not stop the others
                 self._leave_out(Problem(origin, _describe(error), (point.name,)))
             else:
                 self.register(module, origin, names=(point.name,))
@@ -102,17 +103,18 @@ class PluginRegistry:
             origin: where it comes from; by default the module's or class's own distribution.
             names: names to repeat the cause for when the whole plugin is left out.
         """
+        if self._manager.is_registered(plugin):
+            return
         origin = origin or _origin_of_object(plugin)
         try:
-            unknown = sorted(self._unknown_hooks(plugin))
-            if unknown:
-                known = ", ".join(hook for hook, _ in KINDS.values())
-                self._leave_out(Problem(origin, f"unknown hook {', '.join(unknown)}; hooks are {known}", names))
-                return
-            self._manager.register(plugin)
+            cause = self._hook_fault(plugin)
+            if cause is None:
+                self._manager.register(plugin)
         except Exception as error:  # noqa: BLE001 - pluggy's checks run the stranger's code
             self._manager.unregister(plugin) if self._manager.is_registered(plugin) else None
-            self._leave_out(Problem(origin, _describe(error), names))
+            cause = _describe(error)
+        if cause is not None:
+            self._leave_out(Problem(origin, cause, names))
             return
         for kind, (hook, contract) in KINDS.items():
             self._collect(plugin, origin, names, kind, hook, contract)
@@ -135,11 +137,12 @@ class PluginRegistry:
             return group[0]
         if group:
             raise PluginConflictError(_conflict(kind, name, group))
-        known = ", ".join(entry.name for entry in self.entries(kind)) or "none"
+        known = [entry.name for entry in self.entries(kind)]
         related = [p for p in self.problems if name in p.names] or self.problems
         causes = "".join(f"\n  left out: {problem}" for problem in related)
         raise PluginNotFoundError(
-            f"no {kind} plugin is named {name!r}; installed: {known}. `eden plugins` lists them all.{causes}"
+            f"no {kind} plugin is named {name!r}{self._suggestion(kind, name, known)}; installed: {', '.join(known) or 'none'}. "
+            f"`eden plugins` lists them all.{causes}"
         )
 
     def store(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> SequenceStore:
@@ -173,12 +176,26 @@ class PluginRegistry:
         made: Plugin = entry.plugin(*args, **given)
         return made
 
-    def _unknown_hooks(self, plugin: object) -> Iterator[str]:
-        known = {hook for hook, _ in KINDS.values()}
+    def _suggestion(self, kind: str, name: str, known: list[str]) -> str:
+        close = get_close_matches(name.lower().replace("_", "-"), known, n=1)
+        if close:
+            return f" (did you mean {close[0]!r}?)"
+        others = [f"{other} {name!r}" for other in KINDS if other != kind and (other, name) in self._entries]
+        return f" (there is the {' and the '.join(others)})" if others else ""
+
+    def _hook_fault(self, plugin: object) -> str | None:
+        known = [hook for hook, _ in KINDS.values()]
+        found = set(self._hooks(plugin))
+        unknown = sorted(found.difference(known))
+        if unknown:
+            return f"unknown hook {', '.join(unknown)}; hooks are {', '.join(known)}"
+        return None if found else f"no hook is marked with eden_core.hookimpl; hooks are {', '.join(known)}"
+
+    def _hooks(self, plugin: object) -> Iterator[str]:
         for attribute in dir(plugin):
             marked = self._manager.parse_hookimpl_opts(plugin, attribute)
-            if marked is not None and (marked.get("specname") or attribute) not in known:
-                yield attribute
+            if marked is not None:
+                yield marked.get("specname") or attribute
 
     def _collect(self, plugin: object, origin: Origin, names: tuple[str, ...], kind: str, hook: str, contract: type) -> None:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
@@ -222,10 +239,11 @@ def _unfit(cls: Any, contract: type) -> str | None:
         return f"which is not a class; give the {contract.__name__} class itself"
     if not issubclass(cls, contract):
         return f"which is not a subclass of {contract.__name__}"
-    if not isinstance(getattr(cls, "name", None), str) or not cls.name:
+    if not isinstance(name := getattr(cls, "name", None), str) or not name:
         return "which has no name; set the class attribute `name`"
     if isabstract(cls):
-        return f"which lacks {', '.join(sorted(cls.__abstractmethods__))}"
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        return f"which lacks {missing}"
     return None
 
 
@@ -246,7 +264,7 @@ def _origin_of(point: EntryPoint) -> Origin:
     found = point.dist
     if found is None:
         return Origin("unknown distribution", "?", point.value)
-    return Origin(found.name, found.version, point.value)
+    return Origin(found.name or "unknown distribution", found.version or "?", point.value)
 
 
 def _origin_of_object(plugin: object) -> Origin:

@@ -19,8 +19,10 @@ def main() -> None:
     from eden_core.cli.plugins import plugins
     from eden_core.cli.split import split_command
 
-    for name, command in {"import": import_command, "split": split_command, "plugins": plugins, "demo": demo}.items():
-        app.command(name)(command)
+    app.command("import")(import_command)
+    app.command("split")(split_command)
+    app.command("plugins")(plugins)
+    app.command("demo")(demo)
     run(app)
 
 

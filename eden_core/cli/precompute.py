@@ -7,6 +7,7 @@ import typer
 
 from eden_core.cli import run
 from eden_core.cli.progress import bar
+from eden_core.errors import ConfigurationError
 from eden_core.precompute import precompute
 from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, Tiling
 
@@ -22,14 +23,18 @@ def precompute_command(
     window_min_length_threshold: Annotated[int, typer.Option(help="Leave shorter windows out.")] = 0,
     keep_tail: Annotated[bool, typer.Option("--keep-tail", help="Go on until every base is read.")] = False,
     reserve: Annotated[
-        int, typer.Option(help="With --keep-tail: tokens of a row that specials and tags may take.")
-    ] = DEFAULT_RESERVE,
+        int | None,
+        typer.Option(help=f"With --keep-tail: tokens of a row that specials and tags may take [default: {DEFAULT_RESERVE}]."),
+    ] = None,
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Leave bases between windows unread.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
 ) -> None:
     """Cut the sequences of a split into windows, and write where they lie."""
-    tiling = Tiling(window_size, stride, window_min_length_threshold, keep_tail, reserve)
+    if reserve is not None and not keep_tail:
+        raise ConfigurationError("--reserve says how far windows go on at the tail: give it together with --keep-tail")
+    reserved = DEFAULT_RESERVE if reserve is None else reserve
+    tiling = Tiling(window_size, stride, window_min_length_threshold, keep_tail, reserved)
     with bar("sequences") as progress:
         summary = precompute(split, output, tiling, index=index, force=force, allow_gaps=allow_gaps, progress=progress)
     share = summary.bases_never_seen / max(1, summary.bases)

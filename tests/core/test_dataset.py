@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from plain import plain_row
+from plain import plain_row, write_seed_index, write_seed_shard
 from torch.utils.data import DataLoader
 
 from eden_core import EdenDataset, errors, installed_plugins
@@ -140,9 +140,20 @@ def test_open_plugins_serve_as_well_as_names(small, rows):
 
 def test_fingerprints_differ_with_what_rows_are(small):
     variants = [{}, {"seed": 1}, {"rc_aug": True}, {"case": "keep"}, {"shuffle": False}, {"loss_weights": {"N": 0}}]
-    prints = [EdenDataset(**small.options, **variant).fingerprint() for variant in variants]
+    prints = [EdenDataset(**small.options, **variant).fingerprint for variant in variants]
     assert len(set(prints)) == len(variants)
-    assert prints[0] == EdenDataset(**small.options).fingerprint()
+    assert prints[0] == EdenDataset(**small.options).fingerprint
+
+
+def test_fingerprints_differ_with_the_bases(tmp_path):
+    prints = []
+    for bases in ("ACGT" * 9, "ACGA" * 9):
+        write_seed_shard(tmp_path / bases, "S1", {"chr1": bases})
+        index = write_seed_index(tmp_path / bases / "w.db", {"chr1": 36}, 16, 10)
+        prints.append(
+            EdenDataset(sequence_db_dir=str(tmp_path / bases), window_db_path=str(index), seq_length=16).fingerprint
+        )
+    assert prints[0] != prints[1]
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,11 @@ class TextFiles(SequenceStore):
 
     def contigs(self) -> Iterator[pa.RecordBatch]:
         """Yield the sequences of one sample after the other."""
-        for folder in sorted(path for path in Path(self.location).iterdir() if path.is_dir()):
-            if folder.name.startswith(_DRAFT):
-                continue
-            paths = [path for path in folder.iterdir() if path.name.endswith(self.suffix)]
-            found = {unquote(path.name.removesuffix(self.suffix)): path for path in paths}
-            ids = sorted(found, key=str.encode)
-            lengths = pa.array([found[sequence_id].stat().st_size for sequence_id in ids], pa.int64())
+        folders = [path for path in Path(self.location).iterdir() if path.is_dir() and not path.name.startswith(_DRAFT)]
+        for folder in sorted(folders):
+            names = [path.name.removesuffix(self.suffix) for path in folder.iterdir() if path.name.endswith(self.suffix)]
+            ids = sorted(map(unquote, names), key=str.encode)
+            lengths = pa.array([(folder / self._file_name(i)).stat().st_size for i in ids], pa.int64())
             yield pa.RecordBatch.from_pydict({"contig_id": pa.array(ids, pa.string()), "length": lengths})
 
     def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:
@@ -86,13 +84,12 @@ class TextFiles(SequenceStore):
 
 
 def _write(path: Path, bases: bytes) -> int:
-    try:
-        with path.open("xb") as file:
-            file.write(bases)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError as error:
-        raise InputError(f"a sequence id occurs more than once: {path.name} was written before") from error
+    if path.exists():
+        raise InputError(f"a sequence id occurs more than once: {path.name} was written before")
+    with path.open("xb") as file:
+        file.write(bases)
+        file.flush()
+        os.fsync(file.fileno())
     return len(bases)
 
 

@@ -17,7 +17,7 @@ NAMES = ["--sample", "s1", "--tag", "BAC"]
 @pytest.fixture
 def invoke():
     app = typer.Typer()
-    import_.add_to(app)
+    app.command()(import_.import_command)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
 
 

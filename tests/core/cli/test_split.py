@@ -22,7 +22,7 @@ def contigs(tmp_path):
 @pytest.fixture
 def invoke():
     app = typer.Typer()
-    split.add_to(app)
+    app.command()(split.split_command)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
 
 

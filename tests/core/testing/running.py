@@ -10,6 +10,12 @@ import pytest
 from eden_core.testing.suite import ContractSuite
 
 
+def label(plugin: type, check: str, *details: Any) -> str:
+    """Return the id of a fault: the plugin, the check and its parameters."""
+    parameters = details[0].values() if len(details) > 1 else ()
+    return "-".join([plugin.__name__, check.removeprefix("test_"), *map(str, parameters)])
+
+
 def complaint(suite: type[ContractSuite], check: str, folder: Path, **parameters: Any) -> str:
     """Return what the check says against the suite's plugin; fail if it says nothing."""
     instance = suite()

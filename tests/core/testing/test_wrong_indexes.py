@@ -5,7 +5,7 @@ import re
 import pytest
 import wrong_indexes as wrong
 from in_memory import JsonIndexTests
-from running import complaint
+from running import complaint, label
 
 FAULTS = [
     (wrong.NoTail, "test_windows_lie_where_the_tiling_says", {}, "keep_tail=True.*; there are"),
@@ -41,9 +41,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("index", "check", "parameters", "clause"), FAULTS, ids=[f"{fault[0].__name__}-{fault[1][5:]}" for fault in FAULTS]
-)
+@pytest.mark.parametrize(("index", "check", "parameters", "clause"), FAULTS, ids=[label(*fault) for fault in FAULTS])
 def test_fault_is_found(tmp_path, index, check, parameters, clause):
     suite = type(f"{index.__name__}Tests", (JsonIndexTests,), {"index_class": index})
     assert re.search(clause, complaint(suite, check, tmp_path, **parameters))

@@ -5,7 +5,7 @@ import re
 import pytest
 import wrong_stores as wrong
 from in_memory import MemoryStoreTests
-from running import complaint
+from running import complaint, label
 
 FAULTS = [
     (wrong.OneBaseLate, "test_rows_are_the_bases_asked_for", {}, r"sequence\[start : start \+ length\]"),
@@ -46,9 +46,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("store", "check", "parameters", "clause"), FAULTS, ids=[f"{fault[0].__name__}-{fault[1][5:]}" for fault in FAULTS]
-)
+@pytest.mark.parametrize(("store", "check", "parameters", "clause"), FAULTS, ids=[label(*fault) for fault in FAULTS])
 def test_fault_is_found(tmp_path, store, check, parameters, clause):
     suite = type(f"{store.__name__}Tests", (MemoryStoreTests,), {"store_class": store})
     assert re.search(clause, complaint(suite, check, tmp_path, **parameters))
@@ -57,4 +55,7 @@ def test_fault_is_found(tmp_path, store, check, parameters, clause):
 def test_files_left_open_by_close_are_found(tmp_path):
     parts = {"store_class": wrong.LeavesFilesOpen, "max_open_files": 1000}
     suite = type("LeavesFilesOpenTests", (MemoryStoreTests,), parts)
-    assert "must close every file; of 300 it left 300 open" in complaint(suite, "test_open_files_are_bounded", tmp_path)
+    found = complaint(suite, "test_open_files_are_bounded", tmp_path)
+    for file in wrong.LeavesFilesOpen.left:
+        file.close()
+    assert "must close every file; of 300 it left 300 open" in found

@@ -5,7 +5,7 @@ import re
 import pytest
 import wrong_transforms as wrong
 from in_memory import TrimTests
-from running import complaint
+from running import complaint, label
 
 FAULTS = [
     (wrong.Lengthens, "test_never_lengthens", "gain none"),
@@ -22,7 +22,7 @@ FAULTS = [
     (wrong.RollsPythonsDice, "test_draws_are_the_only_chance", "must come from `draws`"),
     (wrong.AnnouncesTooMuch, "test_prefixes_grow_as_announced", "exactly prefix_lengths"),
     (wrong.PrefixInFront, "test_prefixes_grow_as_announced", "behind the prefix that is there"),
-    (wrong.PrefixAsList, "test_prefixes_grow_as_announced", "must be int64"),
+    (wrong.FloatLengths, "test_prefixes_grow_as_announced", "must be int64"),
     (wrong.ReordersWindows, "test_picks_and_windows_are_kept", "`windows` must be handed on"),
     (wrong.HoldsALambda, "test_pickles", "must pickle"),
     (wrong.BindsNothing, "test_bind_gives_a_transform", "must return a transform, not None"),
@@ -32,9 +32,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("transform", "check", "clause"), FAULTS, ids=[f"{fault[0].__name__}-{fault[1][5:]}" for fault in FAULTS]
-)
+@pytest.mark.parametrize(("transform", "check", "clause"), FAULTS, ids=[label(*fault) for fault in FAULTS])
 def test_fault_is_found(tmp_path, transform, check, clause):
     suite = type(f"{transform.__name__}Tests", (TrimTests,), {"transform_class": transform})
     assert re.search(clause, complaint(suite, check, tmp_path))

@@ -1,7 +1,6 @@
 """Indexes with one fault each."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -116,7 +115,7 @@ class FingerprintOfTheFile(JsonIndex):
     """Differs from build to build."""
 
     def fingerprint(self):
-        return f"json {os.stat(self.location).st_ino}"
+        return f"json {Path(self.location).stat().st_ino}"
 
 
 class PathInFingerprint(JsonIndex):

@@ -9,6 +9,12 @@ from in_memory import Trim
 from eden_core import Ragged
 
 
+def with_tokens(batch, tokens):
+    """Return the batch with other last tokens in its prefixes."""
+    rows = ([*row[:-1], token] for row, token in zip(batch.prefix, tokens, strict=True))
+    return replace(batch, prefix=Ragged.from_rows(rows, np.int64))
+
+
 class Lengthens(Trim):
     def apply(self, batch, draws):
         rows = [np.append(row, [78]).astype(np.uint8) for row in batch.bases]
@@ -55,12 +61,10 @@ class ChangesTheBatch(Trim):
 
 
 class LeansOnTheFirst(Trim):
-    """Cuts every window as the first one of the batch."""
+    """Gives every window the token that the first one's length gives."""
 
     def apply(self, batch, draws):
-        return super().apply(
-            batch, type("", (), {"uniform": lambda _, stream: np.repeat(draws.uniform(stream)[:1], len(batch.windows))})()
-        )
+        return with_tokens(super().apply(batch, draws), [int(batch.bases.lengths[0])] * len(batch.windows))
 
 
 class Counts(Trim):
@@ -73,17 +77,13 @@ class Counts(Trim):
 
 class RollsItsOwnDice(Trim):
     def apply(self, batch, draws):
-        row = np.random.permutation(len(batch.windows))
-        return replace(
-            super().apply(batch, draws), prefix=Ragged.from_rows([[*p, row[i]] for i, p in enumerate(batch.prefix)], np.int64)
-        )
+        tokens = np.random.randint(100, size=len(batch.windows)).tolist()  # noqa: NPY002 - the fault
+        return with_tokens(super().apply(batch, draws), tokens)
 
 
 class RollsPythonsDice(Trim):
     def apply(self, batch, draws):
-        return replace(
-            super().apply(batch, draws), prefix=Ragged.from_rows([[*p, random.randrange(100)] for p in batch.prefix], np.int64)
-        )
+        return with_tokens(super().apply(batch, draws), [random.randrange(100) for _ in batch.prefix])
 
 
 class AnnouncesTooMuch(Trim):
@@ -97,7 +97,7 @@ class PrefixInFront(Trim):
         return replace(super().apply(batch, draws), prefix=prefix)
 
 
-class PrefixAsList(Trim):
+class FloatLengths(Trim):
     def prefix_lengths(self, windows):
         return np.ones(len(windows))
 
