@@ -24,6 +24,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=plugins:docs/example-plugin $(BIN)/mypy docs/example-plugin/eden_text_files docs/example-plugin/tests
 
 bench: install
 	$(BIN)/python benchmarks/rows.py --write docs/performance.md

@@ -74,9 +74,11 @@ class DemoModel(lightning.LightningModule):
         self.held_out.append(self._loss(batch).item())
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return AdamW with a warm-up and a cosine."""
-        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=0.01)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-3, total_steps=self.steps, pct_start=0.05)
+        """Return AdamW with a warm-up of 20 steps and a cosine."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=5e-3, weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1, (step + 1) / 20) * (1 + math.cos(math.pi * step / self.steps)) / 2
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from eden_core.batch import Picks
 from eden_core.errors import WindowOutOfRangeError
-from eden_core.mixing import mix
+from eden_core.mixing import key_of, mix
 from eden_core.permutation import permute
 
 
@@ -44,6 +44,7 @@ class EpochOrder(Order):
         self.windows = windows
         self.seed = seed
         self.shuffle = shuffle
+        self._key = mix(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), key_of("order"))
 
     def __len__(self) -> int:
         return self.windows
@@ -55,6 +56,5 @@ class EpochOrder(Order):
             raise WindowOutOfRangeError(f"row {int(rows.min())} is negative: rows of a run are numbered from 0")
         epochs, positions = np.divmod(rows, self.windows)
         if self.shuffle:
-            keys = mix(mix(np.uint64(self.seed & 0xFFFFFFFFFFFFFFFF), 0x0EDE), epochs)
-            positions = permute(positions, self.windows, keys)
+            positions = permute(positions, self.windows, mix(self._key, epochs))
         return Picks(positions, epochs, np.arange(rows.size), np.zeros(rows.size, np.int16))

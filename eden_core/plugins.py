@@ -140,9 +140,9 @@ class PluginRegistry:
         known = [entry.name for entry in self.entries(kind)]
         related = [p for p in self.problems if name in p.names] or self.problems
         causes = "".join(f"\n  left out: {problem}" for problem in related)
+        hint, installed = self._suggestion(kind, name, known), ", ".join(known) or "none"
         raise PluginNotFoundError(
-            f"no {kind} plugin is named {name!r}{self._suggestion(kind, name, known)}; installed: {', '.join(known) or 'none'}. "
-            f"`eden plugins` lists them all.{causes}"
+            f"no {kind} plugin is named {name!r}{hint}; installed: {installed}. `eden plugins` lists them all.{causes}"
         )
 
     def store(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> SequenceStore:

@@ -23,14 +23,14 @@ class ByteTable:
 
     def __init__(self, ids: NDArray[np.int64]) -> None:
         self._ids = ids
-        # bytes.translate is 2.5 times as fast as a gather; 255 then marks what is invalid.
+        # bytearray.translate is twice as fast as a gather or bytes.translate; 255 then marks what is invalid.
         self._translation = bytes(np.where(ids < 0, 255, ids).astype(np.uint8)) if int(ids.max()) < 255 else None
 
     def __call__(self, values: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the entries of bytes, uint8 or int64, the shape of `values`."""
         if self._translation is None:
             return self._ids[values]
-        return np.frombuffer(values.tobytes().translate(self._translation), np.uint8)
+        return np.frombuffer(bytearray(values).translate(self._translation), np.uint8)
 
     def first_invalid(self, entries: NDArray[Any]) -> int | None:
         """Return the place of the first entry that marks an invalid byte, if there is one."""

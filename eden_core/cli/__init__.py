@@ -8,7 +8,12 @@ import typer
 from eden_core.errors import EdenError
 
 app = typer.Typer(
-    name="eden", help="Data for genomic language models.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    name="eden",
+    help="Data for genomic language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 

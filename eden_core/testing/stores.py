@@ -199,6 +199,16 @@ class SequenceStoreTests(LifecycleTests):
         _write(store, "ADDED", added)
         _check_reads(store, {**sequences, **added}, "a store must read the sample that was added and those it had")
 
+    def test_a_store_of_one_sample_grows(self, tmp_path: Path, sequences: dict[str, bytes]) -> None:
+        """A store that held one sample, and was asked in vain for another, reads that one once it is written."""
+        sample, first = _first_sample(sequences)
+        added = {"BCR__ECT-ADDED__CT1-1": b"ACGTNacgtn" * 30}
+        read = windows_of([(sequence_id, 0, 1) for sequence_id in added])
+        with self.make_store(new_folder(tmp_path / "one"), first) as store:
+            error_of(partial(store.read, read), LookupError, f"a store of the sample {sample} alone must refuse another one")
+            _write(store, "ADDED", added)
+            _check_reads(store, {**first, **added}, "after write_shard() and close() a store must not think it has one sample")
+
     def test_a_failed_shard_leaves_no_trace(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """When the sequences end in an error, an old shard stays whole and a new one absent."""
         sample, old = _first_sample(sequences)

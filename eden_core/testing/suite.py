@@ -159,7 +159,8 @@ def ask_child(start_method: str, plugin: SequenceStore | WindowIndex, method: st
         assert receiver.poll(PATIENCE), f"a process started by {start_method} hangs in {method}()"
         answer, trouble = receiver.recv()
     except EOFError:
-        raise AssertionError(f"a process started by {start_method} died in {method}()") from None
+        died = f"a process started by {start_method} died before it answered {method}()"
+        raise AssertionError(f"{died}: can a fresh process import the plugin's module?") from None
     finally:
         child.join(1)
         child.kill()

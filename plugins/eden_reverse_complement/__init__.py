@@ -43,14 +43,14 @@ class ReverseComplement(Transform):
         weights = None if batch.weights is None else batch.weights.values.copy()
         for i in turned:
             row = slice(bounds[i], bounds[i + 1])
-            bases[row] = np.frombuffer(reverse_complement(bases[row].tobytes()), np.uint8)
+            bases[row] = np.frombuffer(reverse_complement(bytearray(bases[row])), np.uint8)
             if weights is not None:
                 weights[row] = weights[row][::-1].copy()
         changed = None if weights is None else Ragged(weights, batch.bases.offsets)
         return replace(batch, bases=Ragged(bases, batch.bases.offsets), weights=changed)
 
 
-def reverse_complement(sequence: bytes) -> bytes:
+def reverse_complement(sequence: bytes | bytearray) -> bytes | bytearray:
     """Return the other strand of a sequence; bytes that are no IUPAC letters stay as they are.
 
     >>> reverse_complement(b"ACCGTnR")

@@ -57,12 +57,14 @@ class SqliteShards(SequenceStore):
         places, lengths, starts = wanted.tolist(), windows.lengths.tolist(), windows.starts.tolist()
         pool = process_pool()
         with pool.lock:
+            last = None
             for path, sequence_id, start, i in self._by_place(windows.sequence_ids, starts):
-                blob = self._blob(pool, path, sequence_id)
-                left = blob.length() - start
-                if start < 0 or left <= 0:
-                    raise StaleIndexError(_behind_end(sequence_id, start, blob.length()))
-                count = min(lengths[i], left)
+                if sequence_id != last:
+                    blob, last = self._blob(pool, path, sequence_id), sequence_id
+                    length = blob.length()
+                if not 0 <= start < length:
+                    raise StaleIndexError(_behind_end(sequence_id, start, length))
+                count = min(lengths[i], length - start)
                 try:
                     blob.seek(start)
                     blob.read_into(view, places[i], count)
@@ -111,7 +113,7 @@ class SqliteShards(SequenceStore):
             pool.close_where(lambda path: path.startswith(self.location + os.sep))
 
     def _by_place(self, sequence_ids: tuple[str, ...], starts: list[int]) -> list[tuple[str, str, int, int]]:
-        paths = {sequence_id: self._path(sequence_id) for sequence_id in sequence_ids}
+        paths = {sequence_id: self._path(sequence_id) for sequence_id in set(sequence_ids)}
         return sorted((paths[s], s, start, i) for i, (s, start) in enumerate(zip(sequence_ids, starts, strict=True)))
 
     def _shard_path(self, sample: str) -> str:

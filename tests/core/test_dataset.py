@@ -150,9 +150,7 @@ def test_fingerprints_differ_with_the_bases(tmp_path):
     for bases in ("ACGT" * 9, "ACGA" * 9):
         write_seed_shard(tmp_path / bases, "S1", {"chr1": bases})
         index = write_seed_index(tmp_path / bases / "w.db", {"chr1": 36}, 16, 10)
-        prints.append(
-            EdenDataset(sequence_db_dir=str(tmp_path / bases), window_db_path=str(index), seq_length=16).fingerprint
-        )
+        prints.append(EdenDataset(sequence_db_dir=str(tmp_path / bases), window_db_path=str(index), seq_length=16).fingerprint)
     assert prints[0] != prints[1]
 
 

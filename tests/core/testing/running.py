@@ -16,6 +16,11 @@ def label(plugin: type, check: str, *details: Any) -> str:
     return "-".join([plugin.__name__, check.removeprefix("test_"), *map(str, parameters)])
 
 
+def checks_of(suite: type[ContractSuite]) -> set[str]:
+    """Return the names of a suite's checks."""
+    return {name for name in dir(suite) if name.startswith("test_")}
+
+
 def complaint(suite: type[ContractSuite], check: str, folder: Path, **parameters: Any) -> str:
     """Return what the check says against the suite's plugin; fail if it says nothing."""
     instance = suite()

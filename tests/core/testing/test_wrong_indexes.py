@@ -5,7 +5,9 @@ import re
 import pytest
 import wrong_indexes as wrong
 from in_memory import JsonIndexTests
-from running import complaint, label
+from running import checks_of, complaint, label
+
+from eden_core.testing.lifecycle import LifecycleTests
 
 FAULTS = [
     (wrong.NoTail, "test_windows_lie_where_the_tiling_says", {}, "keep_tail=True.*; there are"),
@@ -45,3 +47,8 @@ FAULTS = [
 def test_fault_is_found(tmp_path, index, check, parameters, clause):
     suite = type(f"{index.__name__}Tests", (JsonIndexTests,), {"index_class": index})
     assert re.search(clause, complaint(suite, check, tmp_path, **parameters))
+
+
+def test_every_check_has_its_fault():
+    shared = checks_of(LifecycleTests)  # has its faults in test_wrong_stores.py
+    assert {fault[1] for fault in FAULTS} | shared == checks_of(JsonIndexTests)

@@ -5,7 +5,7 @@ import re
 import pytest
 import wrong_stores as wrong
 from in_memory import MemoryStoreTests
-from running import complaint, label
+from running import checks_of, complaint, label
 
 FAULTS = [
     (wrong.OneBaseLate, "test_rows_are_the_bases_asked_for", {}, r"sequence\[start : start \+ length\]"),
@@ -25,6 +25,7 @@ FAULTS = [
     (wrong.SortsInPlace, "test_request_is_left_as_it_was", {}, "must accept read-only arrays"),
     (wrong.KeepsAnswers, "test_answers_are_not_shared", {}, "must not share memory"),
     (wrong.OneCacheForAll, "test_two_stores_do_not_mix", {}, "another store's data"),
+    (wrong.HoldsALock, "test_pickles_before_the_first_use", {}, "must pickle; it raised TypeError"),
     (wrong.OnFiles, "test_pickles_after_the_first_use", {}, "files open must pickle"),
     (wrong.OnFiles, "test_closes_twice_and_opens_again", {}, "must open the files again"),
     (wrong.OnForgottenFiles, "test_open_files_are_bounded", {}, "at most 256 files may stay open"),
@@ -41,6 +42,7 @@ FAULTS = [
     (wrong.AddsToAShard, "test_a_shard_is_replaced", {}, "outlived it"),
     (wrong.CountsWrongly, "test_a_shard_is_added", {}, "ShardSummary must say"),
     (wrong.OneShardOnly, "test_a_shard_is_added", {}, "that was added and those it had"),
+    (wrong.RemembersItsSamples, "test_a_store_of_one_sample_grows", {}, "must not think it has one sample"),
     (wrong.WritesInPlace, "test_a_failed_shard_leaves_no_trace", {}, "must leave the old shard whole"),
     (wrong.SwallowsErrors, "test_a_failed_shard_leaves_no_trace", {}, "must pass on the error"),
 ]
@@ -50,6 +52,10 @@ FAULTS = [
 def test_fault_is_found(tmp_path, store, check, parameters, clause):
     suite = type(f"{store.__name__}Tests", (MemoryStoreTests,), {"store_class": store})
     assert re.search(clause, complaint(suite, check, tmp_path, **parameters))
+
+
+def test_every_check_has_its_fault():
+    assert {fault[1] for fault in FAULTS} == checks_of(MemoryStoreTests)
 
 
 def test_files_left_open_by_close_are_found(tmp_path):

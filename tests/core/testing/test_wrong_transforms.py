@@ -5,7 +5,7 @@ import re
 import pytest
 import wrong_transforms as wrong
 from in_memory import TrimTests
-from running import complaint, label
+from running import checks_of, complaint, label
 
 FAULTS = [
     (wrong.Lengthens, "test_never_lengthens", "gain none"),
@@ -36,3 +36,7 @@ FAULTS = [
 def test_fault_is_found(tmp_path, transform, check, clause):
     suite = type(f"{transform.__name__}Tests", (TrimTests,), {"transform_class": transform})
     assert re.search(clause, complaint(suite, check, tmp_path))
+
+
+def test_every_check_has_its_fault():
+    assert {fault[1] for fault in FAULTS} == checks_of(TrimTests)

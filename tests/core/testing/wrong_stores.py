@@ -179,6 +179,12 @@ class KnownHereOnly(MemoryStore):
         return MemoryStore("", sequences=self.known[self.location]).row(sequence_id, start, length)
 
 
+class HoldsALock(MemoryStore):
+    def __init__(self, location, *, sequences=None):
+        super().__init__(location, sequences=sequences)
+        self.lock = threading.Lock()
+
+
 class OneThreadOnly(MemoryStore):
     """Refuses, as Python's sqlite3 does, to be used by another thread than the first one."""
 
@@ -243,6 +249,14 @@ class OneShardOnly(MemoryStore):
         written = dict(sequences)
         self.sequences = written
         return super().write_shard(sample, written.items())
+
+
+class RemembersItsSamples(MemoryStore):
+    """Looks only once what samples there are."""
+
+    def row(self, sequence_id, start, length):
+        samples = self.__dict__.setdefault("samples", {extract_sample_id(i) for i in self.sequences})
+        return super().row(sequence_id if extract_sample_id(sequence_id) in samples else "no such sample", start, length)
 
 
 class WritesInPlace(MemoryStore):
