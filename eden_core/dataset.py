@@ -187,7 +187,8 @@ class EdenDataset(Dataset[Batch]):
     def fingerprint(self) -> str:
         """A digest of all that decides which bytes row i is, with the bases of a few windows sampled through the index."""
         reader = self.reader
-        plugins = [plugin.fingerprint() for plugin in (reader.store, reader.index, *reader.transforms)]
+        transforms = [transform.fingerprint() for transform in reader.transforms]
+        plugins = [reader.store.fingerprint(), reader.index.fingerprint(), *transforms]
         sampled = np.unique(np.linspace(0, len(self.index) - 1, SAMPLED_WINDOWS).astype(np.int64))
         bases = reader.store.read(reader.locate(self.index.lookup(sampled)))
         content = hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()
