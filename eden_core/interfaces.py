@@ -131,12 +131,13 @@ class WindowIndex(_Closing, ABC):
 
         Args:
             location: where to write.
-            contigs: batches of (contig_id: string, length: int64), ids unique and in byte order.
+            contigs: batches of (contig_id: string, length: int64), ids unique and in byte order. With a further column
+                `start` (int64) they are intervals, and ids may repeat; an index need not support them.
             tiling: how to cut.
 
         Raises:
             InputError: ids are out of order or repeat, or there is no window at all.
-            NotSupportedError: this index cannot be built.
+            NotSupportedError: this index cannot be built, or not from intervals.
         """
         raise NotSupportedError(f"index {cls.name!r} cannot be built")
 
@@ -189,7 +190,7 @@ class Transform(ABC):
 
     @abstractmethod
     def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
-        """Return the changed batch, a new one; the arrays of `batch` may be read-only.
+        """Return the changed batch; what it was given stays as it is, and its arrays may be read-only.
 
         Windows may get fewer bases, never more; prefixes grow by exactly `prefix_lengths`, behind what is there.
         """
@@ -201,9 +202,9 @@ class Transform(ABC):
 
 def options_of(plugin: type) -> dict[str, Any]:
     """Return a plugin class's options and their defaults (`inspect.Parameter.empty` where there is none)."""
-    skipped = {"self", "location"}
     parameters = inspect.signature(plugin).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in skipped and p.kind is not p.VAR_KEYWORD}
+    named = (p for p in parameters if p.name != "location" and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD})
+    return {p.name: p.default for p in named}
 
 
 def options_text(plugin: SequenceStore | WindowIndex | Transform) -> str:

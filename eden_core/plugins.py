@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points
 from inspect import Parameter, isabstract, isclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
@@ -26,8 +26,6 @@ KINDS: dict[str, tuple[str, type]] = {
 
 DISABLED_VARIABLE = "EDEN_DISABLED_PLUGINS"
 """environment variable: distributions to leave out, separated by commas"""
-
-Plugin = TypeVar("Plugin", SequenceStore, WindowIndex, Transform)
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,8 @@ class PluginRegistry:
 
     def store(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> SequenceStore:
         """Open a store by name."""
-        return self._create("store", SequenceStore, name, (location,), options)
+        made: SequenceStore = self._create("store", name, (location,), options)
+        return made
 
     def index_class(self, name: str) -> type[WindowIndex]:
         """Return the class of an index, for building."""
@@ -156,15 +155,15 @@ class PluginRegistry:
 
     def index(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> WindowIndex:
         """Open an index by name."""
-        return self._create("index", WindowIndex, name, (location,), options)
+        made: WindowIndex = self._create("index", name, (location,), options)
+        return made
 
     def transform(self, name: str, options: Mapping[str, Any] | None = None) -> Transform:
         """Make a transform by name."""
-        return self._create("transform", Transform, name, (), options)
+        made: Transform = self._create("transform", name, (), options)
+        return made
 
-    def _create(
-        self, kind: str, _: type[Plugin], name: str, args: tuple[str, ...], options: Mapping[str, Any] | None
-    ) -> Plugin:
+    def _create(self, kind: str, name: str, args: tuple[str, ...], options: Mapping[str, Any] | None) -> Any:
         entry = self.find(kind, name)
         given, known = dict(options or {}), entry.options
         unknown = sorted(set(given) - set(known))
@@ -173,8 +172,7 @@ class PluginRegistry:
             listed = ", ".join(known) or "no options"
             what = f"has no option {', '.join(unknown)}" if unknown else f"needs the option {', '.join(missing)}"
             raise PluginOptionError(f"{kind} {name!r} {what}; it takes {listed}")
-        made: Plugin = entry.plugin(*args, **given)
-        return made
+        return entry.plugin(*args, **given)
 
     def _suggestion(self, kind: str, name: str, known: list[str]) -> str:
         close = get_close_matches(name.lower().replace("_", "-"), known, n=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from eden_core.errors import InputError
+from eden_core.errors import InputError, NotSupportedError
 from eden_core.tiling import Tiling
 
 _ROWS_A_STATEMENT = 256
@@ -35,9 +35,10 @@ class WindowWriter:
 
         Raises:
             InputError: the ids are out of order or repeat.
+            NotSupportedError: the batch has a column `start`.
         """
         if "start" in batch.schema.names:
-            raise InputError('intervals (a column "start") do not fit the window database of index "sqlite"')
+            raise NotSupportedError('intervals (a column "start") do not fit the window database of index "sqlite"')
         ids: list[str] = batch.column("contig_id").to_pylist()
         lengths = np.asarray(batch.column("length").to_numpy(zero_copy_only=False), np.int64)
         self._check_order(ids)

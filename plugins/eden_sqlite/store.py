@@ -111,6 +111,7 @@ class SqliteShards(SequenceStore):
         pool = process_pool()
         with pool.lock:
             pool.close_where(lambda path: path.startswith(self.location + os.sep))
+        self._single = None  # a shard that was written meanwhile ends the rule of the single one
 
     def _by_place(self, sequence_ids: tuple[str, ...], starts: list[int]) -> list[tuple[str, str, int, int]]:
         paths = {sequence_id: self._path(sequence_id) for sequence_id in set(sequence_ids)}

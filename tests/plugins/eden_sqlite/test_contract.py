@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 
 from eden_core import SequenceStore, Tiling, WindowIndex, extract_sample_id
 from eden_core.testing import SequenceStoreTests, WindowIndexTests
@@ -22,10 +21,6 @@ class TestSqliteShards(SequenceStoreTests):
         store = SqliteShards(str(location))
         _write(store, sequences)
         return store
-
-    @pytest.mark.xfail(reason="close() does not forget the single shard that served every id")
-    def test_a_store_of_one_sample_grows(self, tmp_path: Path, sequences: dict[str, bytes]) -> None:
-        super().test_a_store_of_one_sample_grows(tmp_path, sequences)
 
 
 class TestSqliteIndex(WindowIndexTests):

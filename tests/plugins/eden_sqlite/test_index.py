@@ -166,7 +166,7 @@ def test_a_window_out_of_range(tmp_path, window):
 
 def test_intervals_do_not_fit(tmp_path):
     batch = pa.RecordBatch.from_pydict({"contig_id": ["a"], "length": [9], "start": [3]})
-    with pytest.raises(errors.InputError, match="intervals"):
+    with pytest.raises(errors.NotSupportedError, match="intervals"):
         SqliteIndex.build(str(tmp_path / "w.db"), [batch], Tiling(4, 3))
     assert list(tmp_path.iterdir()) == []
 
