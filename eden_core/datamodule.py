@@ -195,6 +195,8 @@ class EdenDataModule(lightning.LightningDataModule):
                 self.dataset(split)
         if stage == "fit" and self.trainer is not None:
             self._agree_on_accumulation(self.trainer)
+            if self.trainer.current_epoch == 0:
+                self._loaders.pop("train", None)  # a new run begins with the first epoch, whatever was read before
 
     def train_dataloader(self) -> EdenLoader:
         """Return the training loader; made anew, it goes on with the next epoch."""

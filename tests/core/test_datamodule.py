@@ -111,6 +111,13 @@ def test_reloaded_every_epoch_it_goes_on_with_the_next(small, tmp_path):
     assert sum(model.seen["train"], []) == [*range(12), *range(rows, rows + 12)]
 
 
+def test_a_second_run_begins_with_the_first_epoch(small, tmp_path):
+    module, models = data(small), (Recorder(), Recorder())
+    for model in models:
+        trainer(tmp_path, max_epochs=1, limit_val_batches=0).fit(model, module)
+    assert models[0].seen["train"] == models[1].seen["train"]
+
+
 def test_data_dir_supplies_what_is_not_given(small, tmp_path):
     model = Recorder()
     module = EdenDataModule(data_dir=str(small.directory), seq_length=64, num_workers=0, extra_keys=("row_ids",))

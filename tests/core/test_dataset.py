@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from plain import plain_row, write_seed_index, write_seed_shard
+from tokenizers import Tokenizer, models, trainers
 from torch.utils.data import DataLoader
 
 from eden_core import EdenDataset, errors, installed_plugins
@@ -196,3 +197,15 @@ def test_a_tokenizer_of_many_bases_has_its_own_window_size(small):
     rows = EdenDataset(**(small.options | {"seq_length": 33}), tokenizer=Pairs(), window_size=64, shuffle=False)
     long = next(i for i, (name, start) in enumerate(small.expected_windows()) if len(small.sequences[name]) - start >= 64)
     assert rows[long]["tokens"].tolist() == [12] * 32 + [1]
+
+
+def test_a_bpe_tokenizer_reads_more_bases_than_it_gives_tokens(small):
+    bpe = Tokenizer(models.BPE(unk_token="<unk>"))
+    words = [bases.upper() for bases in small.sequences.values()]
+    bpe.train_from_iterator(words, trainers.BpeTrainer(vocab_size=64, special_tokens=["<unk>", "<pad>", "</s>"]))
+    rows = EdenDataset(**(small.options | {"seq_length": 48}), tokenizer=bpe, window_size=64, shuffle=False)
+    for i, (name, start) in enumerate(small.expected_windows()):
+        ids = bpe.encode(small.sequences[name][start : start + 64].upper()).ids[:47]
+        expected = [*ids, 2, *[1] * (47 - len(ids))]
+        assert rows[i]["tokens"].tolist() == expected
+        assert rows[i]["loss_mask"].sum() == len(ids) - 1  # without bos the first token is no label
