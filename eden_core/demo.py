@@ -153,7 +153,7 @@ def hold_out_last(contigs: pa.Table) -> tuple[pa.Table, pa.Table]:
         start = int(span.partition("-")[0]) if name else 0
         places.append((name or contig_id, start, row))
     order = [row for *_, row in sorted(places)]
-    held_out = max(1, round(len(order) * HELD_OUT))
+    held_out = math.ceil(len(order) * HELD_OUT)
     if len(order) < 2:
         raise InputError(f"the genome gives {len(order)} piece of at most {PIECE} bases; the demo needs at least two")
     return contigs.take(order[:-held_out]), contigs.take(order[-held_out:])
