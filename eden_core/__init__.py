@@ -57,7 +57,10 @@ _TORCH_SIDE = {
 def __getattr__(name: str) -> Any:
     if name not in _TORCH_SIDE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_TORCH_SIDE[name]), name)
+    try:
+        value = getattr(import_module(_TORCH_SIDE[name]), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{name} needs {error.name}: pip install 'eden-core[train]'", name=error.name) from error
     globals()[name] = value
     return value
 

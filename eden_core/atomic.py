@@ -32,7 +32,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def refuse_existing(target: str | os.PathLike[str], *, force: bool, remedy: str = "give --force to replace it") -> None:
-    """Raise `OutputExistsError` when `target` exists, unless `force`."""
+    """Raise `OutputExistsError` when `target` exists, unless it is a file and `force` is set."""
+    if Path(target).is_dir():
+        raise OutputExistsError(f"{target} is a folder; choose the name of a file")
     if not force and Path(target).exists():
         raise OutputExistsError(f"{target} exists already; {remedy}, or choose another output")
 

@@ -81,6 +81,9 @@ def _open(path: str | Path) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
     schema = file.schema_arrow
+    repeated = [name for name in SCHEMA.names if schema.names.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path} has more than one column {' and '.join(repeated)}; keep one")
     missing = [name for name in SCHEMA.names if name not in schema.names]
     if missing:
         raise InputError(

@@ -13,8 +13,9 @@ from eden_core.interfaces import SequenceStore
 from eden_core.loader import EdenLoader
 from eden_core.parallel import data_parallel_rank
 
-_SPLITS_OF_STAGE = {
-    "fit": ("train", "validation"),
+_NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
+    None: (),
+    "fit": ("train",),
     "validate": ("validation",),
     "test": ("test",),
     "predict": ("predict",),
@@ -119,6 +120,7 @@ class EdenDataModule(lightning.LightningDataModule):
         if log_windows or log_dir is not None:
             raise ConfigurationError("log_windows and log_dir are not offered by this version: leave them out")
         self.store = store
+        self.data_dir = None if data_dir is None else str(data_dir)
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
         given = {
             "train": train_window_db_path,
@@ -173,8 +175,9 @@ class EdenDataModule(lightning.LightningDataModule):
         if split not in self._datasets:
             path = self.window_db_paths[split]
             if path is None:
+                place = "" if self.data_dir is None else f" (there is no {Path(self.data_dir) / f'{split}_windows.db'})"
                 raise ConfigurationError(
-                    f"there is no index of {split} windows: give {_ARGUMENTS[split]} (or data_dir), a file that "
+                    f"there is no index of {split} windows{place}: give {_ARGUMENTS[split]}, or data_dir, with a file that "
                     "eden-precompute wrote"
                 )
             shuffle = self._shuffle if split == "train" else None
@@ -188,15 +191,20 @@ class EdenDataModule(lightning.LightningDataModule):
             )
         return self._datasets[split]
 
-    def setup(self, stage: str) -> None:
-        """Open what a stage ("fit", "validate", "test" or "predict") reads, and agree on batch sizes with the Trainer."""
-        for split in _SPLITS_OF_STAGE[stage]:
-            if split != "validation" or stage == "validate" or self.window_db_paths[split] is not None:
+    def setup(self, stage: str | None = None) -> None:
+        """Open what a stage reads, and agree on batch sizes with the Trainer.
+
+        Args:
+            stage: "fit", "validate", "test" or "predict"; None: every split that has an index.
+        """
+        needed = _NEEDED_BY_STAGE[stage]
+        for split in _ARGUMENTS:
+            if split in needed or (stage in {None, "fit"} and self.window_db_paths[split] is not None):
                 self.dataset(split)
         if stage == "fit" and self.trainer is not None:
             self._agree_on_accumulation(self.trainer)
             if self.trainer.current_epoch == 0:
-                self._loaders.pop("train", None)  # a new run begins with the first epoch, whatever was read before
+                self._drop_loader("train")  # a new run begins with the first epoch, whatever was read before
 
     def train_dataloader(self) -> EdenLoader:
         """Return the training loader; made anew, it goes on with the next epoch."""
@@ -219,11 +227,9 @@ class EdenDataModule(lightning.LightningDataModule):
         return self._loader("predict", drop_last=False)
 
     def teardown(self, stage: str) -> None:
-        """Stop the workers and close the files of a stage."""
-        for split in _SPLITS_OF_STAGE[stage]:
-            loader = self._loaders.get(split)
-            if loader is not None:
-                loader.close()
+        """Stop the workers and close the files."""
+        for loader in self._loaders.values():
+            loader.close()
 
     def on_exception(self, exception: BaseException) -> None:
         """Stop all workers when the Trainer fails."""
@@ -231,9 +237,7 @@ class EdenDataModule(lightning.LightningDataModule):
             loader.close()
 
     def _loader(self, split: str, *, drop_last: bool, global_batch_size: int | None = None) -> EdenLoader:
-        before = self._loaders.get(split)
-        if before is not None:
-            before.close()
+        self._drop_loader(split)
         self._loaders[split] = EdenLoader(
             self.dataset(split),
             micro_batch_size=self.micro_batch_size,
@@ -243,6 +247,11 @@ class EdenDataModule(lightning.LightningDataModule):
             **self._loader_options,
         )
         return self._loaders[split]
+
+    def _drop_loader(self, split: str) -> None:
+        before = self._loaders.pop(split, None)
+        if before is not None:
+            before.close()
 
     def _step_rows(self) -> int | None:
         if self.global_batch_size is not None or self.trainer is None:

@@ -1,8 +1,11 @@
 """EdenDataset: rows by number, for plain PyTorch and Megatron loops."""
 
 import hashlib
+import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from eden_core.batch import Windows
-from eden_core.errors import ConfigurationError, WindowOutOfRangeError
+from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import EncodedBatch, Layout
 from eden_core.memory import Recycler
@@ -101,10 +104,9 @@ class EdenDataset(Dataset[Batch]):
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        _check_arguments(split, extra_keys, num_samples, seq_length if create_attention_mask else 0)
+        self.seed, self.seq_length = _whole("seed", seed), _whole("seq_length", seq_length, least=1)
+        _check_arguments(split, extra_keys, num_samples, self.seq_length if create_attention_mask else 0)
         self.split = split
-        self.seed = seed
-        self.seq_length = seq_length
         self.num_samples = num_samples
         self.create_attention_mask = create_attention_mask
         self.extra_keys = tuple(extra_keys)
@@ -112,10 +114,10 @@ class EdenDataset(Dataset[Batch]):
         self.index = _opened_index(index, window_db_path, index_options)
         vocabulary = Vocabulary.of(tokenizer)
         given = {"window_size": window_size, "stride": stride, "min_length": window_min_length_threshold}
-        _check_tiling(self.index, given, seq_length, vocabulary)
+        _check_tiling(self.index, given, self.seq_length, vocabulary)
         layout = Layout(
             vocabulary,
-            seq_length,
+            self.seq_length,
             include_bos=include_bos,
             include_eos=include_eos,
             case=case,
@@ -125,9 +127,11 @@ class EdenDataset(Dataset[Batch]):
         chain = _transforms(rc_aug, use_control_tags, transforms)
         bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
-        order = EpochOrder(len(self.index), seed=seed, shuffle=self.shuffle)
-        self.reader = BatchReader(order, self.index, self.store, bound, layout, seed)
-        self._layout_options = (seq_length, include_bos, include_eos, case, sorted((loss_weights or {}).items()), invalid_bases)
+        order = EpochOrder(len(self.index), seed=self.seed, shuffle=self.shuffle)
+        self.reader = BatchReader(order, self.index, self.store, bound, layout, self.seed)
+        weights = sorted((letter, float(weight)) for letter, weight in (loss_weights or {}).items())
+        self._layout_options = (self.seq_length, bool(include_bos), bool(include_eos), case, weights, invalid_bases)
+        self._check_gaps()
 
     @property
     def epoch_rows(self) -> int:
@@ -139,8 +143,8 @@ class EdenDataset(Dataset[Batch]):
 
     def __getitem__(self, row: Any) -> Batch:
         """Return one row for an int, a batch for a sequence of ints."""
-        if isinstance(row, int | np.integer):
-            return RowViews(self.batch([int(row)]))[0]
+        if np.ndim(row) == 0:
+            return RowViews(self.batch([operator.index(row)]))[0]
         return self.batch(row)
 
     def __getitems__(self, rows: Sequence[int]) -> RowViews:
@@ -167,10 +171,13 @@ class EdenDataset(Dataset[Batch]):
     def locate(self, rows: Sequence[int] | NDArray[np.int64]) -> Windows:
         """Return where rows lie: sequence id, zero-based start, bases read (fewer where the sequence ends before).
 
+        Args:
+            rows: rows of the run, also beyond the first epoch, such as the `row_ids` of a loader's batch.
+
         Raises:
-            WindowOutOfRangeError: a row outside 0 … len - 1.
+            WindowOutOfRangeError: a row is negative.
         """
-        picks = self.reader.order.pick(self._checked(rows))
+        picks = self.reader.order.pick(_row_numbers(rows))
         return self.reader.locate(self.index.lookup(picks.window_ids))
 
     def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64]) -> Batch:
@@ -189,8 +196,7 @@ class EdenDataset(Dataset[Batch]):
         reader = self.reader
         transforms = [transform.fingerprint() for transform in reader.transforms]
         plugins = [reader.store.fingerprint(), reader.index.fingerprint(), *transforms]
-        sampled = np.unique(np.linspace(0, len(self.index) - 1, SAMPLED_WINDOWS).astype(np.int64))
-        bases = reader.store.read(reader.locate(self.index.lookup(sampled)))
+        bases = reader.store.read(reader.locate(self._sampled_windows()))
         content = hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()
         order = (self.seed, self.shuffle, self.epoch_rows)
         return digest_of(plugins, reader.layout.vocabulary.name, order, content, self._layout_options)
@@ -200,8 +206,25 @@ class EdenDataset(Dataset[Batch]):
         self.store.close()
         self.index.close()
 
+    def _sampled_windows(self) -> Windows:
+        return self.index.lookup(np.unique(np.linspace(0, len(self.index) - 1, SAMPLED_WINDOWS).astype(np.int64)))
+
+    def _check_gaps(self) -> None:
+        """Warn when the tokens before the bases leave rows too short to reach the next window."""
+        tiling = self.index.tiling
+        read = int(self.reader.room(self._sampled_windows()).min())
+        if self.reader.layout.vocabulary.table is not None and read < min(tiling.stride, tiling.row_bases):
+            taken = self.seq_length - read
+            warnings.warn(
+                f"rows read {read} bases, since special and tag tokens take {taken}, and windows start every {tiling.stride}: "
+                f"the bases between are never seen. Build the index with --stride {read} or less, or with --keep-tail "
+                f"--reserve {taken}",
+                UnreadBasesWarning,
+                stacklevel=3,
+            )
+
     def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        numbers = np.asarray(rows, np.int64).reshape(-1)
+        numbers = _row_numbers(rows)
         if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) >= len(self)):
             outside = numbers[(numbers < 0) | (numbers >= len(self))]
             raise WindowOutOfRangeError(f"row {int(outside[0])} of a dataset of {len(self)} rows")
@@ -215,6 +238,20 @@ _recycler = Recycler()
 def _causal_mask(seq_length: int) -> torch.Tensor:
     """True above the diagonal, bool [1, 1, S, S]."""
     return torch.ones(seq_length, seq_length, dtype=torch.bool).triu(1)[None, None]
+
+
+def _row_numbers(rows: Any) -> NDArray[np.int64]:
+    numbers = np.asarray(rows)
+    if numbers.size and numbers.dtype.kind not in "iu":
+        raise ConfigurationError(f"rows are numbered by integers, not by {numbers.dtype}")
+    return numbers.astype(np.int64).reshape(-1)
+
+
+def _whole(name: str, value: Any, least: int | None = None) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and int(value) < least):
+        wanted = "an integer" if least is None else f"an integer of {least} or more"
+        raise ConfigurationError(f"{name} is {value!r}; expected {wanted}")
+    return int(value)
 
 
 def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None, masked_length: int) -> None:
@@ -236,6 +273,7 @@ def _opened_store(store: str | SequenceStore, location: str | None, options: Map
     if isinstance(store, SequenceStore):
         return store
     if location is None:
+        installed_plugins().find("store", store)
         raise ConfigurationError(f"store {store!r} needs sequence_db_dir, where its shards lie")
     return installed_plugins().store(store, str(location), options)
 
@@ -244,6 +282,7 @@ def _opened_index(index: str | WindowIndex, location: str | None, options: Mappi
     if isinstance(index, WindowIndex):
         return index
     if location is None:
+        installed_plugins().find("index", index)
         raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
     return installed_plugins().index(index, str(location), options)
 

@@ -1,7 +1,6 @@
 """The whole way, as a user would write it: FASTA, store, splits, indexes, batches, a trained model."""
 
 import math
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
 from eden_core import EdenDataModule, Tiling
-from eden_core.errors import InputError
+from eden_core.errors import InputError, OutputExistsError
 from eden_core.fasta import read_fasta
 from eden_core.importing import import_fasta
 from eden_core.precompute import precompute
@@ -56,10 +55,10 @@ class CausalConvLM(nn.Module):
 class DemoModel(lightning.LightningModule):
     """Trains the model on the mean loss a base, which the batch's loss_mask picks out."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, say: Say) -> None:
         super().__init__()
         self.model = CausalConvLM()
-        self.steps = steps
+        self.steps, self.say = steps, say
         self.losses: list[float] = []
         self.held_out: list[float] = []
 
@@ -67,6 +66,8 @@ class DemoModel(lightning.LightningModule):
         """Return the loss of a batch."""
         loss = self._loss(batch)
         self.losses.append(loss.item())
+        if len(self.losses) % 100 == 0:
+            self.say(f"                   step {len(self.losses)}: {np.mean(self.losses[-20:]):.3f} nats a base")
         return loss
 
     def validation_step(self, batch: dict[str, torch.Tensor]) -> None:
@@ -83,7 +84,7 @@ class DemoModel(lightning.LightningModule):
 
     def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         losses = nn.functional.cross_entropy(self.model(batch["tokens"]).transpose(1, 2), batch["labels"], reduction="none")
-        return (losses * batch["loss_mask"]).sum() / batch["loss_mask"].sum()
+        return (losses * batch["loss_mask"]).sum() / batch["loss_mask"].sum().clamp(min=1)
 
 
 def run_demo(fasta: Path | None, out: Path, steps: int, say: Say) -> bool:
@@ -113,7 +114,7 @@ def run_demo(fasta: Path | None, out: Path, steps: int, say: Say) -> bool:
     )
     say(f"4. loader alone    {measure_loader(data):,.0f} rows/s of {SEQ_LENGTH} tokens, 2 workers")
     started = time.perf_counter()
-    model = train(data, out, steps)
+    model = train(data, out, steps, say)
     seconds = time.perf_counter() - started
     last = float(np.mean(model.losses[-20:]))
     say(f"5. training        {len(model.losses)} steps of {BATCH_SIZE} rows in {seconds:.0f} s")
@@ -132,7 +133,16 @@ def run_demo(fasta: Path | None, out: Path, steps: int, say: Say) -> bool:
 
 
 def prepare(fasta: Path, out: Path, say: Say) -> None:
-    """Make a store, two splits and two indexes."""
+    """Make a store, two splits and two indexes.
+
+    Raises:
+        OutputExistsError: `out` holds something that the demo did not make.
+    """
+    marker = out / ".eden-demo"
+    if out.exists() and any(out.iterdir()) and not marker.exists():
+        raise OutputExistsError(f"{out} holds files that the demo did not make; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    marker.touch()
     imported = import_fasta(fasta, out, sample=SAMPLE, tag=TAG, cut_every=PIECE, force=True)
     say(f"1. import          {fasta.name}: {imported.bases:,} bases in {imported.sequences:,} pieces -> {imported.shard}")
     contigs = pq.read_table(imported.contigs)
@@ -172,10 +182,10 @@ def measure_loader(data: EdenDataModule, seconds: float = 3.0) -> float:
                 return rows / (time.perf_counter() - started)
 
 
-def train(data: EdenDataModule, out: Path, steps: int) -> DemoModel:
+def train(data: EdenDataModule, out: Path, steps: int, say: Say) -> DemoModel:
     """Train the model with Lightning on the CPU, and return it."""
     lightning.seed_everything(1, verbose=False)
-    model = DemoModel(steps)
+    model = DemoModel(steps, say)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's, about loggers and devices
         trainer = lightning.Trainer(
@@ -185,7 +195,7 @@ def train(data: EdenDataModule, out: Path, steps: int) -> DemoModel:
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             gradient_clip_val=1.0,
-            enable_progress_bar=sys.stderr.isatty(),
+            enable_progress_bar=False,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,

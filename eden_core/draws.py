@@ -22,7 +22,7 @@ class Draws:
     """
 
     def __init__(self, seed: int, picks: Picks) -> None:
-        self._seed = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+        self._seed = np.uint64(int(seed) & 0xFFFFFFFFFFFFFFFF)
         self._picks = picks
 
     @cached_property

@@ -73,5 +73,9 @@ class PluginContractError(EdenError, TypeError):
     """A plugin answered something that its contract forbids."""
 
 
+class UnreadBasesWarning(UserWarning):
+    """Rows leave bases between windows unread."""
+
+
 class PluginWarning(UserWarning):
     """A plugin was left out because it is broken."""

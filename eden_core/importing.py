@@ -1,5 +1,7 @@
 """From a FASTA file to a store and the table of its contigs."""
 
+import fcntl
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from eden_core.atomic import atomic_path, refuse_existing
-from eden_core.contigs import BATCH_ROWS, SCHEMA, write_contigs
-from eden_core.errors import ConfigurationError, InputError
+from eden_core.atomic import atomic_path
+from eden_core.contigs import BATCH_ROWS, SCHEMA, read_contigs, write_contigs
+from eden_core.errors import ConfigurationError, InputError, OutputExistsError
 from eden_core.fasta import STANDARD_INPUT, FastaRecord, read_fasta
 from eden_core.plugins import installed_plugins
 from eden_core.sequence_ids import compose_sequence_id, is_sequence_id_of
@@ -49,7 +51,8 @@ def import_fasta(
 ) -> ImportSummary:
     """Write a FASTA file's sequences into a store, as one sample, and list them in `<out>/contigs.parquet`.
 
-    After an error there is no new shard and no new table. One sequence is in memory at a time, besides all ids and lengths.
+    The table keeps the sequences of other samples that were imported into the same directory. After an error there is no new
+    shard and no new table. One sequence is in memory at a time, besides all ids and lengths.
 
     Args:
         fasta: plain or gzip-compressed, or `-` for standard input.
@@ -60,13 +63,13 @@ def import_fasta(
         store: name of a store plugin.
         cut_every: bases after which to cut; the pieces of a longer sequence are sequences of their own, with `:start-end`
             (counted from 1, end included) behind the id.
-        force: whether what is there is replaced.
+        force: whether a sample that is there is replaced.
         progress: told how far it is.
 
     Raises:
         InvalidSequenceIdError: sample or tag would not survive in a sequence id.
         ConfigurationError: `cut_every` is less than 1, or `out` cannot be made.
-        OutputExistsError: the table or the sample's folder exists, without `force`.
+        OutputExistsError: the sample's folder exists, without `force`.
         InputError: the FASTA file cannot be used.
     """
     started = time.perf_counter()
@@ -74,17 +77,19 @@ def import_fasta(
     if cut_every is not None and cut_every < 1:
         raise ConfigurationError(f"--cut-every {cut_every} cuts nothing; give 1 base or more")
     out = Path(out)
-    for target in (out / CONTIGS, out / sample):
-        refuse_existing(target, force=force)
+    if (out / sample).exists() and not force:
+        raise OutputExistsError(f"{out / sample} exists already; give --force to replace it, or import under another --sample")
     lengths: dict[str, int] = {}
     records = read_fasta(fasta, progress=progress and _byte_counter(fasta, progress))
     sequences = _sequences(records, lengths, lambda name: _id_in_store(name, tag, sample), cut_every)
     with (
         _folders(out, sample),
+        _locked(out),
         installed_plugins().store(store, str(out)) as opened,
         atomic_path(out / CONTIGS) as draft,
     ):
-        shard = opened.write_shard(sample, _then_listed(sequences, lengths, draft))
+        others = _other_samples(out / CONTIGS, sample)
+        shard = opened.write_shard(sample, _then_listed(sequences, lengths, others, draft))
         opened.finish()
     seconds = time.perf_counter() - started
     return ImportSummary(sample, shard.location, out / CONTIGS, len(lengths), sum(lengths.values()), seconds)
@@ -118,10 +123,18 @@ def _pieces(sequence_id: str, bases: bytes, cut_every: int | None) -> Iterator[t
         yield f"{sequence_id}:{start + 1}-{start + len(piece)}", piece
 
 
-def _then_listed(sequences: Iterator[tuple[str, bytes]], lengths: dict[str, int], draft: Path) -> Iterator[tuple[str, bytes]]:
+def _other_samples(table: Path, sample: str) -> dict[str, int]:
+    """Return the sequences of other samples that a table of contigs lists."""
+    rows = (row for batch in read_contigs(table) for row in batch.to_pylist()) if table.exists() else ()
+    return {row["contig_id"]: row["length"] for row in rows if not is_sequence_id_of(row["contig_id"], sample)}
+
+
+def _then_listed(
+    sequences: Iterator[tuple[str, bytes]], lengths: dict[str, int], others: dict[str, int], draft: Path
+) -> Iterator[tuple[str, bytes]]:
     """Yield the sequences, and write the table before the store completes its shard: what can fail must fail first."""
     yield from sequences
-    write_contigs(draft, _batches(lengths))
+    write_contigs(draft, _batches(others | lengths))
 
 
 def _batches(lengths: dict[str, int]) -> Iterator[pa.RecordBatch]:
@@ -129,6 +142,17 @@ def _batches(lengths: dict[str, int]) -> Iterator[pa.RecordBatch]:
     for first in range(0, len(ids), BATCH_ROWS):
         some = ids[first : first + BATCH_ROWS]
         yield pa.RecordBatch.from_arrays([pa.array(some), pa.array([lengths[i] for i in some])], schema=SCHEMA)
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Let imports into one directory follow each other: each adds to the same table."""
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -71,9 +71,12 @@ class Layout:
         self._bos = vocabulary.bos if include_bos else None
         self._eos = vocabulary.eos if include_eos else None
         self._case = case
-        self._tokens = ByteTable(token_table(vocabulary, case, invalid_bases))
+        tokens = token_table(vocabulary, case, invalid_bases)
+        self._tokens = ByteTable(tokens)
         self._labels = ByteTable(label_table(vocabulary, case, invalid_bases)) if case == "keep-in-labels" else None
         self._weights = weight_table(loss_weights, invalid_bases)
+        if self._weights is not None and invalid_bases == "unk":
+            self._weights[tokens == vocabulary.unk] = 0
         if vocabulary.table is None and (self._weights is not None or case == "keep-in-labels"):
             raise ConfigurationError(
                 f"loss_weights, invalid_bases='unk' and case='keep-in-labels' need one token a base, which tokenizer "
@@ -105,6 +108,11 @@ class Layout:
         """Call the tokenizer on each row where there is no table; cut what does not fit."""
         if self.vocabulary.table is not None:
             return EncodedBatch(batch)
+        if batch.weights is not None:
+            raise ConfigurationError(
+                f"a transform sets loss weights by base, which tokenizer {self.vocabulary.name} cannot place: it does not give "
+                "one token a base"
+            )
         self._check(self._tokens(batch.bases.values), batch)
         texts = (row.tobytes().decode("ascii") for row in batch.bases)
         folded = (text.upper() if self._case == "upper" else text for text in texts)
@@ -184,7 +192,7 @@ class Layout:
             _write_shifted(mask, weights, runs)
         else:
             for run in runs:
-                mask[run.first : run.stop, max(run.head - 1, 0) : run.head + run.length - 1] = 1
+                mask[run.first : run.stop, run.first_label : run.stop_label] = 1
         return mask
 
     def _base_weights(self, batch: SequenceBatch) -> Ragged[np.float32] | None:
@@ -200,7 +208,7 @@ class Layout:
             if len(self._constants) >= 16:  # rows of ever new lengths must not pile up
                 self._constants.clear()
             kept = np.zeros((run.stop, self.seq_length), np.float32)
-            kept[:, max(run.head - 1, 0) : run.head + run.length - 1] = 1
+            kept[:, run.first_label : run.stop_label] = 1
             self._constants[run.head, run.length] = kept
         return kept[: run.stop]
 
@@ -221,6 +229,16 @@ class _Run:
     stop: int
     head: int
     length: int
+
+    @property
+    def first_label(self) -> int:
+        """Where the label is the first base that is one."""
+        return max(self.head - 1, 0)
+
+    @property
+    def stop_label(self) -> int:
+        """Behind where the label is the last base."""
+        return max(self.head + self.length - 1, 0)
 
 
 def _runs(heads: NDArray[np.int64], lengths: NDArray[np.int64]) -> "list[_Run]":

@@ -14,7 +14,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.layout import EncodedBatch
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import RankSampler, RowBlock
-from eden_core.workers import WorkerPool
+from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
 """rows that a worker reads in one go, or one micro-batch where that is larger"""
@@ -25,8 +25,10 @@ _log = logging.getLogger(__name__)
 class EdenLoader:
     """Iterates over the micro-batches of one data-parallel rank; Lightning takes it as it is.
 
-    Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. A worker's task
-    is a block of consecutive micro-batches. Nothing starts before the first batch is asked for.
+    Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. One pass runs at
+    a time. A worker's task is a block of consecutive micro-batches. Nothing starts before the first batch is asked for.
+
+    Loss masks of full rows and position ids are shared between batches: copy them before writing to them.
 
     Args:
         dataset: what to read.
@@ -38,7 +40,7 @@ class EdenLoader:
         num_workers: processes that read ahead; 0 reads in this one.
         prefetch_factor: blocks that each worker reads ahead.
         persistent_workers: whether workers live on from pass to pass.
-        pin_memory: whether batches are in pinned memory; None: where CUDA is available.
+        pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: "forkserver", "spawn" or "fork".
         on_mismatch: "error" or "warn" when a loaded state belongs to other data.
 
@@ -61,11 +63,18 @@ class EdenLoader:
         start_method: str = "forkserver",
         on_mismatch: str = "error",
     ) -> None:
+        if dataset.num_samples is not None:
+            raise ConfigurationError("num_samples is for plain loops over a dataset: a loader runs over epochs by itself")
+        if on_mismatch not in {"error", "warn"}:
+            raise ConfigurationError(f"on_mismatch is {on_mismatch!r}; expected 'error' or 'warn'")
+        check_start_method(start_method)
         rank, size = data_parallel_rank(data_parallel)
         drop = dataset.split == "train" if drop_last is None else drop_last
         self.dataset = dataset
         self.rank_sampler = RankSampler(dataset.epoch_rows, micro_batch_size, rank, size, global_batch_size, drop)
-        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
+        if pin_memory and not self.pin_memory:
+            _log.warning("pin_memory=True has no effect: there is no accelerator")
         self.on_mismatch = on_mismatch
         self._pool: WorkerPool | None = None
         self._num_workers = num_workers
@@ -76,6 +85,8 @@ class EdenLoader:
         }
         self._begin = (0, 0)
         self._position = (0, 0)
+        self._pass = 0
+        self._silent = self._seen = 0
         if self.rank_sampler.dropped and rank == 0:
             _log.info(
                 "%d of %d rows do not fill a global batch of %d and are left out of each epoch",
@@ -89,23 +100,30 @@ class EdenLoader:
         return len(self.rank_sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the micro-batches of the next epoch, or the rest of the one that was loaded."""
-        epoch, first = self._begin
-        if self.dataset.split == "train":
-            self._begin = (epoch + 1, 0)
-        done, silent = first, 0
-        blocks = self.rank_sampler.blocks(epoch, first, BLOCK_ROWS)
-        fetched = self._fetch(block.rows for block in self.rank_sampler.blocks(epoch, first, BLOCK_ROWS))
-        for block, encoded in zip(blocks, fetched, strict=True):
-            batch = self._finished(encoded, block)
-            silent += self._rows_without_weight(batch, block)
+        """Yield the micro-batches of the next epoch, or the rest of the one that was loaded.
+
+        Raises:
+            ConfigurationError: another pass has begun meanwhile.
+        """
+        epoch, done = self._begin
+        self._begin = self._after(epoch)
+        self._report_silence()
+        self._pass += 1
+        this_pass = self._pass
+        fetched = self._fetch(block.rows for block in self.rank_sampler.blocks(epoch, done, BLOCK_ROWS))
+        for block in self.rank_sampler.blocks(epoch, done, BLOCK_ROWS):
+            batch = self._finished(next(fetched), block)
             for part in self._micro_batches(batch):
                 done += 1
                 self._position = (epoch, done)
                 yield part
-        if silent:
-            rows = (done - first) * self.rank_sampler.micro_batch_size
-            _log.warning("%d of the %d rows of this pass had no loss weight at all", silent, rows)
+                if this_pass != self._pass:
+                    raise ConfigurationError("this pass is over: another pass of the loader has begun, or it was closed")
+        self._report_silence()
+
+    def _after(self, epoch: int) -> tuple[int, int]:
+        """Where the pass that follows an epoch begins: evaluation begins anew each time."""
+        return (epoch + 1, 0) if self.dataset.split == "train" else (0, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where reading stands: plain numbers and strings, the same on every rank."""
@@ -136,7 +154,7 @@ class EdenLoader:
                 f"{self.rank_sampler.stride}; resume with sizes that divide it"
             )
         self._position = (epoch, done)
-        self._begin = (epoch, done) if done < len(self) else (epoch + 1, 0)
+        self._begin = (epoch, done) if done < len(self) else self._after(epoch)
 
     def follow(self, before: "EdenLoader") -> None:
         """Begin with the epoch that would come after the passes of another loader of the same data."""
@@ -144,6 +162,8 @@ class EdenLoader:
 
     def close(self) -> None:
         """Stop the workers and close the files."""
+        self._pass += 1
+        self._report_silence()
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -158,16 +178,23 @@ class EdenLoader:
 
     def _finished(self, encoded: EncodedBatch, block: RowBlock) -> Batch:
         batch = self.dataset.tensors(encoded, block.rows)
+        self._count_silence(encoded, batch, block)
         if block.repeated.any():
             kept = torch.from_numpy(~block.repeated).to(torch.float32)
             batch["loss_mask"] = batch["loss_mask"] * kept[:, None]
         return batch
 
-    def _rows_without_weight(self, batch: Batch, block: RowBlock) -> int:
-        if not self.dataset.reader.layout.weighted:
-            return 0
-        without = (batch["loss_mask"].sum(1) == 0).numpy()
-        return int(without[~block.repeated].sum())
+    def _count_silence(self, encoded: EncodedBatch, batch: Batch, block: RowBlock) -> None:
+        """Count rows whose letters or transforms leave no loss weight at all."""
+        self._seen += int((~block.repeated).sum())
+        if self.dataset.reader.layout.weighted or encoded.batch.weights is not None:
+            without = (batch["loss_mask"].sum(1) == 0).numpy()
+            self._silent += int(without[~block.repeated].sum())
+
+    def _report_silence(self) -> None:
+        if self._silent:
+            _log.warning("%d of the last %d rows had no loss weight at all", self._silent, self._seen)
+        self._silent = self._seen = 0
 
     def _micro_batches(self, batch: Batch) -> Iterator[Batch]:
         size = self.rank_sampler.micro_batch_size

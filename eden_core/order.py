@@ -42,9 +42,9 @@ class EpochOrder(Order):
 
     def __init__(self, windows: int, *, seed: int, shuffle: bool) -> None:
         self.windows = windows
-        self.seed = seed
+        self.seed = int(seed)
         self.shuffle = shuffle
-        self._key = mix(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), key_of("order"))
+        self._key = mix(np.uint64(self.seed & 0xFFFFFFFFFFFFFFFF), key_of("order"))
 
     def __len__(self) -> int:
         return self.windows

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from numbers import Integral
 
 from eden_core.errors import ConfigurationError
 
@@ -28,9 +29,9 @@ def data_parallel_rank(setting: str | Sequence[int] = "auto") -> tuple[int, int]
 
 def _pair(setting: Sequence[int]) -> tuple[int, int]:
     values = tuple(setting)
-    if len(values) != 2 or not all(isinstance(value, int) for value in values):
+    if len(values) != 2 or not all(isinstance(value, Integral) for value in values):
         raise ConfigurationError(f"data_parallel is {setting!r}; expected 'auto' or a pair (rank, size)")
-    return values[0], values[1]
+    return int(values[0]), int(values[1])
 
 
 def _found() -> tuple[int, int]:

@@ -28,6 +28,10 @@ class PrecomputeSummary:
     bases: int = 0
     bases_read: int = 0
     """different bases that rows will read"""
+    bases_in_rows: int = 0
+    """the same, those of overlaps as often as they are read"""
+    padding: float = 0.0
+    """share of the room for bases in all rows that stays empty"""
     windows_left_out: int = 0
     """shorter than the minimum length, or empty"""
     seconds: float = 0.0
@@ -72,6 +76,7 @@ def precompute(
     summary = PrecomputeSummary()
     counted = _counted(sorted_contigs(split), tiling, summary, lambda done: progress(done, total) if progress else None)
     summary.windows = plugin.build(str(output), counted, tiling).windows
+    summary.padding = 1 - summary.bases_in_rows / (summary.windows * tiling.row_bases)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -95,6 +100,7 @@ def _counted(
         summary.sequences += len(lengths)
         summary.bases += int(lengths.sum())
         summary.bases_read += int(tiling.bases_read(lengths).sum())
+        summary.bases_in_rows += int(tiling.bases_in_rows(lengths).sum())
         possible = np.where(lengths > 0, tiling.all_counts(lengths), 1)
         summary.windows_left_out += int((possible - tiling.counts(lengths)).sum())
         yield batch

@@ -60,10 +60,7 @@ class BatchReader:
 
     def locate(self, windows: Windows) -> Windows:
         """Return windows with as many bases as fit into their rows."""
-        prefixes = np.zeros(len(windows), np.int64)
-        for transform in self.transforms:
-            prefixes = prefixes + transform.prefix_lengths(windows)
-        room = self.layout.room(prefixes)
+        room = self.room(windows)
         if self.layout.vocabulary.table is None:
             return windows
         tiling = self.index.tiling
@@ -74,6 +71,13 @@ class BatchReader:
                 f"--reserve {self.layout.seq_length - int(room.min())}"
             )
         return replace(windows, lengths=np.minimum(windows.lengths, room))
+
+    def room(self, windows: Windows) -> NDArray[np.int64]:
+        """Return how many tokens of bases fit into the windows' rows, int64 [W]."""
+        prefixes = np.zeros(len(windows), np.int64)
+        for transform in self.transforms:
+            prefixes = prefixes + transform.prefix_lengths(windows)
+        return self.layout.room(prefixes)
 
     def _read(self, windows: Windows) -> Ragged[np.uint8]:
         bases = self.store.read(windows)
@@ -94,8 +98,10 @@ class BatchReader:
     def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
         room = self.layout.room(batch.prefix.lengths)
         limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
+        names = ", ".join(transform.name for transform in self.transforms)
+        if batch.weights is not None and not np.array_equal(batch.weights.offsets, batch.bases.offsets):
+            raise PluginContractError(f"the transforms ({names}) gave loss weights that are not one a base")
         if (batch.bases.lengths > limit).any():
-            names = ", ".join(transform.name for transform in self.transforms)
             raise PluginContractError(
                 f"the transforms ({names}) made a row longer than it may be: a transform must not add bases, nor more prefix "
                 "tokens than its prefix_lengths() said"

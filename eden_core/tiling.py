@@ -75,6 +75,13 @@ class Tiling:
         """Return what `counts` would be if no window were too short, int64 [n]."""
         return Tiling(self.window_size, self.stride, 0, self.keep_tail, self.reserve).counts(lengths)
 
+    def bases_in_rows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many bases the rows of each sequence hold, those of overlaps as often as they are read, int64 [n]."""
+        lengths = np.asarray(lengths, np.int64)
+        before_last = np.maximum(self.counts(lengths) - 1, 0)
+        last = np.clip(lengths - before_last * self.stride, 0, self.row_bases)
+        return np.where(self.counts(lengths) > 0, before_last * self.row_bases + last, 0)
+
     def bases_read(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many different bases of each sequence the rows read, int64 [n]."""
         lengths = np.asarray(lengths, np.int64)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,10 @@ class Vocabulary:
                 f"tokenizer {_describe(tokenizer)} has neither a padding nor an end-of-sequence token, one of which must fill "
                 "rows up; expected an attribute pad_id, pad_token_id, eos_id, eod or eos_token_id"
             )
-        table = _probe(encode)
-        probes = [list(encode(text)) for text in ("ACGTN", "acgtn", "<ctrl_a>")]
-        return cls(f"{_describe(tokenizer)}:{digest_of(ids, pad, probes)}", encode, pad, table=table, **ids)
+        table = _probe(encode, ids["unk"])
+        answers = [list(encode(text)) for text in ("<ctrl_a>", *(_probe_text(seed, IUPAC) for seed in range(4)))]
+        identity = digest_of(ids, pad, answers, None if table is None else table.tolist())
+        return cls(f"{_describe(tokenizer)}:{identity}", encode, pad, table=table, **ids)
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, such as a control tag, without specials."""
@@ -150,30 +152,36 @@ def _special(tokenizer: Any, attributes: tuple[str, ...], spellings: tuple[str, 
             value = getattr(tokenizer, attribute, None)
         except (NotImplementedError, KeyError):
             continue
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
+        if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0:
+            return int(value)
     token_to_id = getattr(tokenizer, "token_to_id", None)
     found = (token_to_id(spelling) for spelling in spellings) if callable(token_to_id) else ()
     return next((int(token) for token in found if token is not None), None)
 
 
-def _probe(encode: Encode) -> NDArray[np.int64] | None:
-    """Return the table of a tokenizer that gives every base one token whatever surrounds it, else None."""
+def _probe(encode: Encode, unk: int | None) -> NDArray[np.int64] | None:
+    """Return the table of a tokenizer that gives every base one token whatever surrounds it, else None.
+
+    A letter that it reads as unknown has no entry.
+    """
     table = np.full(256, -1, np.int64)
     for letter in IUPAC + IUPAC.lower():
         tokens = list(encode(letter))
-        if len(tokens) == 1:
+        if len(tokens) == 1 and tokens[0] != unk:
             table[ord(letter)] = tokens[0]
     if (table[[ord(base) for base in "ACGT"]] < 0).any():
         return None
     known = np.flatnonzero(table >= 0)
-    for seed, alphabet in enumerate((b"ACGT", b"ACGTN", b"acgtACGT", bytes(known.astype(np.uint8)))):
-        letters = [letter for letter in alphabet if table[letter] >= 0]
-        draws = mix(np.uint64(seed), np.arange(2048)) % np.uint64(len(letters))
-        text = bytes(letters[draw] for draw in draws.tolist())
-        if list(encode(text.decode())) != table[np.frombuffer(text, np.uint8)].tolist():
+    for seed, alphabet in enumerate(("ACGT", "ACGTN", "acgtACGT", "".join(map(chr, known)))):
+        text = _probe_text(seed, "".join(letter for letter in alphabet if table[ord(letter)] >= 0))
+        if list(encode(text)) != table[np.frombuffer(text.encode(), np.uint8)].tolist():
             return None
     return table
+
+
+def _probe_text(seed: int, letters: str) -> str:
+    draws = mix(np.uint64(seed), np.arange(2048)) % np.uint64(len(letters))
+    return "".join(letters[draw] for draw in draws.tolist())
 
 
 def _describe(tokenizer: Any) -> str:

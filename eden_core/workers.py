@@ -7,10 +7,12 @@ import multiprocessing.popen_spawn_posix
 import multiprocessing.spawn
 import pickle
 import resource
+import signal
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from eden_core.errors import ConfigurationError
@@ -51,7 +53,7 @@ class WorkerPool:
         start_method: "forkserver", "spawn" or "fork".
 
     Raises:
-        ConfigurationError: something in the reader cannot be sent to another process, or the start method is unknown.
+        ConfigurationError: something in the reader cannot be sent to another process.
     """
 
     def __init__(
@@ -66,36 +68,44 @@ class WorkerPool:
             num_workers=num_workers,
             prefetch_factor=prefetch_factor,
             persistent_workers=persistent,
-            worker_init_fn=_raise_file_limit,
+            worker_init_fn=_begin,
             multiprocessing_context=_context(start_method, reader),
+            generator=torch.Generator(),  # else starting workers would draw from the trainer's random numbers
         )
+        self._running: Any = None
 
     def fetch(self, blocks: Iterator[Any]) -> Iterator[EncodedBatch]:
         """Yield the blocks (arrays of row numbers) as they were asked for."""
         self._plan.blocks = blocks
-        return iter(self._loader)
+        self._running = iter(self._loader)
+        return self._running  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Stop the workers."""
-        iterator = getattr(self._loader, "_iterator", None)
-        if iterator is not None:
-            iterator._shutdown_workers()  # noqa: SLF001 - DataLoader offers no public way to stop persistent workers
-            self._loader._iterator = None  # noqa: SLF001
+        if self._running is not None:
+            self._running._shutdown_workers()  # noqa: SLF001 - DataLoader offers no public way to stop its workers
+            self._loader._iterator = self._running = None  # noqa: SLF001
 
 
 def _as_it_is(block: EncodedBatch) -> EncodedBatch:
     return block
 
 
-def _raise_file_limit(_: int) -> None:
+def _begin(_: int) -> None:
+    """Leave Ctrl-C to the trainer, which stops its workers, and allow as many open files as the system does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _context(start_method: str, payload: object) -> BaseContext:
+def check_start_method(start_method: str) -> None:
+    """Raise `ConfigurationError` when there is no such way to start a process."""
     if start_method not in START_METHODS:
         raise ConfigurationError(f"start_method is {start_method!r}; expected one of {', '.join(map(repr, START_METHODS))}")
+
+
+def _context(start_method: str, payload: object) -> BaseContext:
     if start_method == "fork":
         return multiprocessing.get_context("fork")
     try:

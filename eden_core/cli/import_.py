@@ -9,6 +9,8 @@ import typer
 from eden_core.cli.progress import bar
 from eden_core.importing import ImportSummary, import_fasta
 
+_ENOUGH_TO_SPLIT = 40
+
 
 def import_command(
     *,
@@ -32,11 +34,15 @@ def import_command(
     print(f"  sequences  {summary.sequences:>16,}")
     print(f"  bases      {summary.bases:>16,}")
     print(f"  seconds    {summary.seconds:>16.2f}")
+    if force:
+        for index in sorted(out.glob("*_windows.db")):
+            print(f"  if {index} was built for what is now replaced, build it again")
     print(f"next: {_next_command(summary, out)}")
 
 
 def _next_command(summary: ImportSummary, out: Path) -> str:
-    if summary.sequences == 1:  # nothing to split
-        return shlex.join(["eden-precompute", str(summary.contigs), str(out / "windows.db")])
+    if summary.sequences < _ENOUGH_TO_SPLIT:
+        command = shlex.join(["eden-precompute", str(summary.contigs), str(out / "train_windows.db")])
+        return f"{command}   (to hold a part out, import with --cut-every BASES, then eden split)"
     shares = ["--train", "0.9", "--validation", "0.05", "--test", "0.05"]
     return shlex.join(["eden", "split", str(summary.contigs), "--out", str(out), *shares])

@@ -44,6 +44,7 @@ def precompute_command(
     print(f"  bases covered     {summary.bases_read:>16,}")
     print(f"  bases never seen  {summary.bases_never_seen:>16,}  ({share:.2%})")
     print(f"  windows left out  {summary.windows_left_out:>16,}")
+    print(f"  padding in rows   {summary.padding:>16.1%}")
     print(f"  seconds           {summary.seconds:>16.2f}")
     if summary.bases_never_seen and not keep_tail:
         print("  the ends of sequences that no whole window reaches are never seen; --keep-tail reads them")

@@ -104,7 +104,8 @@ def process_pool() -> ConnectionPool:
 
 def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
     auto_vacuum = _check_header(path)
-    _check_siblings(path)
+    for place in {path, os.path.realpath(path)}:
+        _check_siblings(place)
     # Immutable spares the locks and stats of every statement, and works in read-only folders; the checks above make it safe.
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"  # noqa: PTH100 - resolves no links, unlike Path.resolve
     try:
@@ -126,7 +127,9 @@ def _check_header(path: str) -> bool:
         size = os.fstat(file.fileno()).st_size
     if len(header) < 100 or header[:16] != _MAGIC:
         what = "is empty (0 bytes)" if size == 0 else "is not an SQLite database"
-        raise FormatError(f"{path} {what}; write it again, for example with `eden import`")
+        raise FormatError(
+            f"{path} {what}; copy it again, or write it again with eden import (a shard) or eden-precompute (a window database)"
+        )
     page_size = int.from_bytes(header[16:18], "big")
     page_size = 65_536 if page_size == 1 else page_size
     pages = int.from_bytes(header[28:32], "big")

@@ -27,6 +27,7 @@ _LOOKUP = """
 SELECT w.sequence_id, w.window_in_seq_idx FROM carray(?) AS wanted
 CROSS JOIN window_mappings AS w ON w.window_idx = wanted.value
 """
+_INTEGERS = {"window_size", "stride", "window_min_length_threshold", "total_windows", "keep_tail", "reserve"}
 _FILES = 128
 _CACHE_PAGES = 512
 _SAMPLED_ROWS = 64
@@ -54,9 +55,14 @@ class SqliteIndex(WindowIndex):
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
-        self._metadata: dict[str, int] = dict(self._query("SELECT key, value FROM metadata"))
-        self._length = self._checked_length()
-        self.tiling = self._tiling()
+        self.close()  # what this process has open there may have been replaced since
+        try:
+            self._metadata = self._checked_metadata()
+            self._length = self._checked_length()
+            self.tiling = self._tiling()
+        except FormatError:
+            self.close()
+            raise
 
     @classmethod
     def build(cls, location: str, contigs: Iterable[pa.RecordBatch], tiling: Tiling) -> IndexSummary:
@@ -102,6 +108,8 @@ class SqliteIndex(WindowIndex):
                 "ORDER BY window_idx LIMIT ?"
             )
             rows = self._query(query, (first, BATCH_ROWS + 1))
+            if not rows or rows[0][1] != first:
+                raise FormatError(f"window {first} of {self.location} does not begin a sequence, as it should; {_REBUILD}")
             whole, last = rows[:BATCH_ROWS], rows[BATCH_ROWS:]
             first = last[0][1] if last else self._length
             ids, firsts = zip(*whole, strict=True)
@@ -132,10 +140,17 @@ class SqliteIndex(WindowIndex):
             except apsw.Error as error:
                 raise FormatError(f"{self.location} is no window database that can be read ({error}); {_REBUILD}") from error
 
-    def _checked_length(self) -> int:
-        missing = [key for key in ("window_size", "stride") if key not in self._metadata]
+    def _checked_metadata(self) -> dict[str, int]:
+        metadata = dict(self._query("SELECT key, value FROM metadata"))
+        missing = [key for key in ("window_size", "stride") if key not in metadata]
         if missing:
             raise FormatError(f"the metadata of {self.location} lack {' and '.join(missing)}; {_REBUILD}")
+        for key in _INTEGERS & set(metadata):
+            if not isinstance(metadata[key], int):
+                raise FormatError(f"{self.location} has {metadata[key]!r} as its {key}, which is no integer; {_REBUILD}")
+        return metadata
+
+    def _checked_length(self) -> int:
         first, last = self._query("SELECT min(window_idx), max(window_idx) FROM window_mappings")[0]
         found = 0 if last is None else last + 1
         promised = self._metadata.get("total_windows", found)

@@ -1,5 +1,6 @@
 """Store "sqlite-shards": one SQLite file a sample, in the seed's format."""
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from eden_core.sequence_ids import check_sample, extract_sample_id
 from eden_sqlite.connections import ConnectionPool, Database, process_pool
 from eden_sqlite.writing import new_database
 
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 _TABLE = "CREATE TABLE sequences (contig_id TEXT PRIMARY KEY, nt_sequence TEXT NOT NULL)"
 
 
@@ -47,6 +49,7 @@ class SqliteShards(SequenceStore):
         self.max_open_files = max_open_files
         self.max_open_contigs = max_open_contigs
         self._single: str | None = None
+        self.close()  # what this process has open there may have been replaced since
 
     def read(self, windows: Windows) -> Ragged[np.uint8]:
         """Return the bases of windows, reading shard by shard and contig by contig."""
@@ -76,13 +79,11 @@ class SqliteShards(SequenceStore):
     def contigs(self) -> Iterator[pa.RecordBatch]:
         """Yield the contigs of every shard, samples in byte order."""
         for path in sorted(self._shards(), key=os.fsencode):
-            pool = process_pool()
-            with pool.lock:
-                query = "SELECT contig_id, octet_length(nt_sequence) FROM sequences ORDER BY contig_id"
-                rows = _query(pool.database(path, self.max_open_files), query)
-            for first in range(0, len(rows), BATCH_ROWS):
-                ids, lengths = zip(*rows[first : first + BATCH_ROWS], strict=True)
+            last = ""
+            while rows := self._contigs_after(path, last):
+                ids, lengths = zip(*rows, strict=True)
                 yield pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), pa.array(lengths, pa.int64())], schema=SCHEMA)
+                last = ids[-1]
 
     def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:
         """Write one sample's shard.
@@ -113,6 +114,12 @@ class SqliteShards(SequenceStore):
             pool.close_where(lambda path: path.startswith(self.location + os.sep))
         self._single = None  # a shard that was written meanwhile ends the rule of the single one
 
+    def _contigs_after(self, path: str, last: str) -> list[Any]:
+        query = "SELECT contig_id, octet_length(nt_sequence) FROM sequences WHERE contig_id > ? ORDER BY contig_id LIMIT ?"
+        pool = process_pool()
+        with pool.lock:
+            return _query(pool.database(path, self.max_open_files), query, (last, BATCH_ROWS))
+
     def _by_place(self, sequence_ids: tuple[str, ...], starts: list[int]) -> list[tuple[str, str, int, int]]:
         paths = {sequence_id: self._path(sequence_id) for sequence_id in set(sequence_ids)}
         return sorted((paths[s], s, start, i) for i, (s, start) in enumerate(zip(sequence_ids, starts, strict=True)))
@@ -134,7 +141,9 @@ class SqliteShards(SequenceStore):
     def _blob(self, pool: ConnectionPool, path: str, sequence_id: str) -> apsw.Blob:
         try:
             database = pool.database(path, self.max_open_files)
-        except FileNotFoundError as error:
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FILE:
+                raise
             self._single = self._only_shard()
             if self._single is None:
                 raise self._missing(path, sequence_id) from error
@@ -182,7 +191,7 @@ def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
         raise FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}") from error
 
 
-def _query(database: Database, statement: str, bindings: tuple[str, ...] = ()) -> list[Any]:
+def _query(database: Database, statement: str, bindings: tuple[str | int, ...] = ()) -> list[Any]:
     try:
         return database.connection.execute(statement, bindings).fetchall()
     except apsw.Error as error:

@@ -31,5 +31,5 @@ def new_database(target: str | os.PathLike[str], schema: str) -> Iterator[apsw.C
                 connection.execute("COMMIT")
         except (apsw.FullError, apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
             raise OSError(f"{target} could not be written: {error}") from error
-        for suffix in ("-wal", "-shm", "-journal"):  # left over from the file that is being replaced
-            Path(f"{target}{suffix}").unlink(missing_ok=True)
+    for suffix in ("-wal", "-shm", "-journal"):  # left over from the file that was replaced
+        Path(f"{target}{suffix}").unlink(missing_ok=True)

@@ -107,3 +107,11 @@ def test_a_damaged_file(tmp_path):
     path.write_bytes(content)
     with pytest.raises(errors.InputError):
         rows(read_contigs(path))
+
+
+def test_a_column_twice(tmp_path):
+    ids, lengths = pa.array(["a"]), pa.array([1])
+    twice = pa.Table.from_arrays([ids, ids, lengths], names=["contig_id", "contig_id", "length"])
+    pq.write_table(twice, tmp_path / "c.parquet")
+    with pytest.raises(errors.InputError, match="more than one column contig_id"):
+        count_contigs(tmp_path / "c.parquet")

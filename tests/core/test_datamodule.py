@@ -151,3 +151,15 @@ def test_a_window_log_is_not_offered(small):
 def test_it_works_without_a_trainer(small):
     batch = next(iter(data(small).train_dataloader()))
     assert batch["tokens"].shape == (4, 64)
+
+
+def test_a_missing_index_in_data_dir_is_named(tmp_path):
+    module = EdenDataModule(data_dir=str(tmp_path / "nope"))
+    with pytest.raises(errors.ConfigurationError, match=r"there is no .*nope/train_windows.db"):
+        module.train_dataloader()
+
+
+def test_setup_without_a_stage_opens_what_there_is(small):
+    module = data(small, test_window_db_path=None)
+    module.setup(None)
+    assert sorted(module._datasets) == ["predict", "train", "validation"]

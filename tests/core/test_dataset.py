@@ -209,3 +209,38 @@ def test_a_bpe_tokenizer_reads_more_bases_than_it_gives_tokens(small):
         expected = [*ids, 2, *[1] * (47 - len(ids))]
         assert rows[i]["tokens"].tolist() == expected
         assert rows[i]["loss_mask"].sum() == len(ids) - 1  # without bos the first token is no label
+
+
+def test_rows_that_tags_leave_too_short_for_the_stride_are_warned_about(tmp_path):
+    write_seed_shard(tmp_path, "S1", {"BCR__ECT-S1__CT1": "ACGT" * 50})
+    index = write_seed_index(tmp_path / "w.db", {"BCR__ECT-S1__CT1": 200}, 64, 60)
+    with pytest.warns(errors.UnreadBasesWarning, match="read 51 bases, .* take 13, and windows start every 60"):
+        EdenDataset(sequence_db_dir=str(tmp_path), window_db_path=str(index), seq_length=64, use_control_tags=True)
+
+
+def test_numpy_numbers_are_numbers(small, rows):
+    same = EdenDataset(**(small.options | {"seq_length": np.int64(64)}), shuffle=False, seed=np.int64(42))
+    assert same.fingerprint == rows.fingerprint
+    assert torch.equal(same[np.int64(3)]["tokens"], rows[torch.tensor(3)]["tokens"])
+
+
+@pytest.mark.parametrize("numbers", [[1.5], [True, False]])
+def test_rows_are_numbered_by_integers(rows, numbers):
+    with pytest.raises(errors.ConfigurationError, match="numbered by integers"):
+        rows.batch(numbers)
+
+
+@pytest.mark.parametrize("options", [{"seq_length": "64"}, {"seq_length": -1}, {"seed": 1.5}])
+def test_numbers_of_the_wrong_kind(small, options):
+    with pytest.raises(errors.ConfigurationError, match="expected an integer"):
+        EdenDataset(**(small.options | options))
+
+
+def test_an_index_that_was_built_again_is_read_again(tmp_path):
+    write_seed_shard(tmp_path, "S1", {"chr1": "ACGT" * 50})
+    lengths = []
+    for stride in (60, 30):
+        (tmp_path / "w.db").unlink(missing_ok=True)
+        index = write_seed_index(tmp_path / "w.db", {"chr1": 200}, 64, stride)
+        lengths.append(len(EdenDataset(sequence_db_dir=str(tmp_path), window_db_path=str(index), seq_length=64)))
+    assert lengths == [3, 5]

@@ -88,13 +88,29 @@ def test_progress_reaches_the_file_size(lambda_fasta, out):
     assert seen[-1] == (lambda_fasta.stat().st_size,) * 2
 
 
-@pytest.mark.parametrize("name", ["contigs.parquet", "s1"])
-def test_what_is_there_is_kept(fasta, out, name):
+def test_a_sample_that_is_there_is_kept(fasta, out):
     out.mkdir(parents=True)
-    (out / name).write_text("precious")
+    (out / "s1").write_text("precious")
     with pytest.raises(errors.OutputExistsError, match="--force"):
         import_fasta(fasta, out, **NAMES)
-    assert (out / name).read_text() == "precious"
+    assert (out / "s1").read_text() == "precious"
+
+
+def test_a_table_that_cannot_be_read_is_kept(fasta, out):
+    out.mkdir(parents=True)
+    (out / "contigs.parquet").write_text("precious")
+    with pytest.raises(errors.InputError, match="not a Parquet file"):
+        import_fasta(fasta, out, **NAMES)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("contigs.parquet", "precious")]
+
+
+def test_a_second_sample_joins_the_first(fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    first = listed(out)
+    import_fasta(fasta, out, **(NAMES | {"sample": "s2"}))
+    import_fasta(fasta, out, **(NAMES | {"sample": "s2"}), force=True)
+    assert len(listed(out)) == 2 * len(first)
+    assert set(first) < set(listed(out))
 
 
 def test_force_replaces(fasta, lambda_fasta, out):

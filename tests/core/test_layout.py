@@ -186,3 +186,23 @@ def test_options_that_cannot_be_served(options, message):
 def test_a_row_without_room():
     with pytest.raises(errors.ConfigurationError, match="leaves no room for bases: special and tag tokens alone take 6"):
         Layout(NUCLEOTIDE, 6).room(np.array([3]))
+
+
+def test_letters_read_as_unknown_weigh_nothing():
+    table = np.full(256, -1, np.int64)
+    table[list(b"ACGT")] = range(10, 14)
+    vocabulary = Vocabulary("four", lambda text: [], pad=0, unk=1, table=table)
+    made = laid_out(["ANC"], vocabulary=vocabulary, invalid_bases="unk", seq_length=4)
+    assert made["tokens"][0].tolist() == [10, 1, 11, 0]
+    assert made["loss_mask"][0].tolist() == [0, 1, 0, 0]
+
+
+def test_a_row_without_bases_and_specials_has_no_labels():
+    made = laid_out([""], vocabulary=Vocabulary.of("byte"), include_eos=False, seq_length=4)
+    assert made["loss_mask"].sum() == 0
+    assert made["tokens"].tolist() == made["labels"].tolist() == [[1, 1, 1, 1]]
+
+
+def test_weights_by_base_need_one_token_a_base():
+    with pytest.raises(errors.ConfigurationError, match="one token a base"):
+        laid_out(["AC"], weights=[1, 1], vocabulary=Vocabulary.of(Pairs()))

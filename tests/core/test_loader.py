@@ -1,4 +1,5 @@
 import logging
+import multiprocessing
 import pickle
 
 import pytest
@@ -165,3 +166,70 @@ def test_what_cannot_be_sent_to_workers_is_named(small):
 def test_an_unknown_start_method(small):
     with pytest.raises(errors.ConfigurationError, match="'forkserver', 'spawn', 'fork'"):
         next(iter(loader(small, num_workers=1, start_method="thread")))
+
+
+def test_two_passes_at_once_are_refused(small):
+    made = loader(small, num_workers=1)
+    first = iter(made)
+    next(first)
+    next(iter(made))
+    with pytest.raises(errors.ConfigurationError, match="another pass of the loader has begun"):
+        next(first)
+    made.close()
+
+
+def test_a_loaded_state_does_not_shorten_later_evaluations(small):
+    first, second = (loader(small, split="validation", micro_batch_size=4) for _ in range(2))
+    batches = iter(first)
+    next(batches)
+    second.load_state_dict(first.state_dict())
+    assert len(list(second)) == len(second) - 1
+    assert (
+        everything(second)["row_ids"].tolist()
+        == everything(loader(small, split="validation", micro_batch_size=4))["row_ids"].tolist()
+    )
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_close_stops_the_workers(small, persistent):
+    before = set(multiprocessing.active_children())
+    made = loader(small, num_workers=1, persistent_workers=persistent)
+    batches = iter(made)
+    next(batches)
+    assert set(multiprocessing.active_children()) > before
+    made.close()
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_workers_leave_the_random_numbers_of_the_trainer_alone(small):
+    drawn = []
+    for workers in (0, 1):
+        torch.manual_seed(0)
+        made = loader(small, num_workers=workers)
+        next(iter(made))
+        drawn.append(torch.rand(1).item())
+        made.close()
+    assert drawn[0] == drawn[1]
+
+
+def test_rows_of_a_later_epoch_can_be_located(small):
+    made = loader(small)
+    list(made)
+    batch = next(iter(made))
+    assert made.dataset.locate(batch["row_ids"]).sequence_ids
+
+
+def test_num_samples_is_for_plain_loops(small):
+    with pytest.raises(errors.ConfigurationError, match="num_samples is for plain loops"):
+        loader(small, dataset_options={"num_samples": 8})
+
+
+def test_pinning_without_an_accelerator_is_left_out(small):
+    if torch.accelerator.is_available():
+        pytest.skip("there is an accelerator")
+    assert next(iter(loader(small, pin_memory=True)))["tokens"].shape == (1, 64)
+
+
+def test_an_unknown_way_to_treat_a_mismatch(small):
+    with pytest.raises(errors.ConfigurationError, match="'error' or 'warn'"):
+        loader(small, on_mismatch="ignore")

@@ -72,3 +72,13 @@ def test_progress_is_told(tmp_path, split):
 def test_an_unknown_index_plugin(tmp_path, split):
     with pytest.raises(errors.PluginNotFoundError, match="no index plugin is named 'sqlit'"):
         precompute(split, tmp_path / "w.db", Tiling(20, 15), index="sqlit")
+
+
+def test_a_folder_as_output(tmp_path, split):
+    with pytest.raises(errors.OutputExistsError, match="is a folder"):
+        precompute(split, tmp_path, Tiling(20, 15), force=True)
+
+
+def test_padding_is_told(tmp_path, split):
+    summary = precompute(split, tmp_path / "w.db", Tiling(20, 15))
+    assert summary.padding == pytest.approx(1 - (6 * 18 + 18 + 7) / (8 * 18))

@@ -163,3 +163,24 @@ def test_the_table_is_what_encoding_gives():
     vocabulary = Vocabulary.of(character_tokenizer())
     text = "ACGTNRYacgtn"
     assert vocabulary.encode(text) == vocabulary.table[np.frombuffer(text.encode(), np.uint8)].tolist()
+
+
+def test_letters_that_it_does_not_know_have_no_entry():
+    vocabulary = Vocabulary.of(character_tokenizer("ACGTN"))
+    assert vocabulary.table[ord("N")] >= 0
+    assert vocabulary.table[ord("R")] == vocabulary.table[ord("a")] == -1
+
+
+def test_numpy_ids_of_specials_count():
+    tokenizer = NemoStyle()
+    tokenizer.bos_id = np.int64(2)
+    assert Vocabulary.of(tokenizer).bos == 2
+
+
+def test_the_same_tokens_merged_otherwise_have_another_name():
+    def bpe(merges):
+        vocabulary = {token: i for i, token in enumerate(["<pad>", *"ACGT", "AC", "CG"])}
+        return Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+
+    one, two = (Vocabulary.of(bpe(m)).name for m in ([("A", "C"), ("C", "G")], [("C", "G"), ("A", "C")]))
+    assert one != two

@@ -1,8 +1,11 @@
 """Users' scripts as they write them, run as processes of their own."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from plain import write_seed_index, write_seed_shard
@@ -119,3 +122,30 @@ def test_a_plain_loop_in_a_forked_process(small, tmp_path):
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), same)
     """
     assert run_script(tmp_path, text).split() == ["0", "True"]
+
+
+def test_interrupting_a_loop_with_workers_takes_a_moment(small, tmp_path):
+    """SIGINT reaches the whole group, as from a terminal; torch alone would wait five seconds for each worker."""
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(f"""
+        from eden_core import EdenDataset, EdenLoader
+
+        options = dict(sequence_db_dir="{small.directory}", window_db_path="{small.windows}", seq_length=64)
+        loader = EdenLoader(EdenDataset(**options), num_workers=2)
+        next(iter(loader))
+        print("reading", flush=True)
+        while True:
+            for batch in loader:
+                pass
+        """)
+    )
+    allow = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731 - CI may start us with it ignored
+    command = [sys.executable, tmp_path / "script.py"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=allow
+    )
+    assert process.stdout.readline() == b"reading\n"
+    started = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - started < 4.5

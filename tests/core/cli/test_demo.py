@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from eden_core.demo import hold_out_last, markov_entropies
+from eden_core import errors
+from eden_core.demo import hold_out_last, markov_entropies, run_demo
 
 COMMAND = [Path(sys.executable).with_name("eden"), "demo"]
 
@@ -44,3 +45,9 @@ def test_the_last_pieces_are_held_out():
 def test_entropies_of_chance_and_of_a_repeat():
     assert markov_entropies([b"ACGT" * 100])[:2] == pytest.approx([math.log(4), 0])
     assert markov_entropies([b"AC" * 50 + b"N" * 50 + b"AC" * 50])[0] == pytest.approx(math.log(2))
+
+
+def test_a_folder_that_the_demo_did_not_make_is_left_alone(tmp_path):
+    (tmp_path / "contigs.parquet").write_text("precious")
+    with pytest.raises(errors.OutputExistsError, match="did not make"):
+        run_demo(None, tmp_path, 20, print)

@@ -35,7 +35,8 @@ def test_the_next_command_is_to_split(invoke, lambda_fasta, tmp_path):
 
 def test_one_sequence_goes_straight_to_the_index(invoke, lambda_fasta, tmp_path):
     *_, last = invoke(lambda_fasta, "--out", tmp_path / "o", *NAMES).stdout.splitlines()
-    assert last == f"next: eden-precompute {tmp_path}/o/contigs.parquet {tmp_path}/o/windows.db"
+    assert last.startswith(f"next: eden-precompute {tmp_path}/o/contigs.parquet {tmp_path}/o/train_windows.db ")
+    assert "--cut-every" in last
 
 
 def test_a_pipe(tmp_path):

@@ -128,6 +128,7 @@ def damage(path, *statements):
         ("DELETE FROM window_mappings", "is incomplete"),
         ("DELETE FROM metadata WHERE key = 'stride'", "lack stride"),
         ("DROP TABLE metadata", "no such table: metadata"),
+        ("UPDATE metadata SET value = 'abc' WHERE key = 'stride'", "'abc' as its stride, which is no integer"),
     ],
 )
 def test_an_incomplete_database_is_refused_with_the_command_that_mends_it(tmp_path, statement, message):

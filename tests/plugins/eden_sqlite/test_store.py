@@ -267,3 +267,22 @@ def test_a_read_reaches_any_offset_in_a_few_pages(tmp_path):
     )
     out = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True).stdout
     assert int(out) < 8 * 8192
+
+
+def test_a_link_to_a_file_that_is_being_written(tmp_path, shard):
+    (tmp_path / "linked" / "S1").mkdir(parents=True)
+    (tmp_path / "linked" / "S1" / shard.name).symlink_to(shard)
+    shard.with_name(shard.name + "-wal").write_bytes(b"x")
+    with pytest.raises(errors.FormatError, match="-wal holds"):
+        read(SqliteShards(str(tmp_path / "linked")), (NAME, 0, 1))
+
+
+def test_a_file_in_place_of_the_directory(tmp_path, shard):
+    with pytest.raises(errors.ShardNotFoundError, match="is not a directory"):
+        read(SqliteShards(str(shard)), (NAME, 0, 1))
+
+
+def test_a_sample_too_long_for_a_folder_is_served_by_a_single_shard(tmp_path):
+    name = f"BCR__ECT-{'S' * 300}__CT1"
+    write_seed_shard(tmp_path, "ALL", {name: "ACGT"})
+    assert read(SqliteShards(str(tmp_path)), (name, 0, 4)) == ["ACGT"]
