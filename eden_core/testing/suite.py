@@ -1,5 +1,6 @@
 """What the contract suites share: no silent redefinition, example data, comparisons, child processes."""
 
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -96,9 +97,13 @@ def read_only(record: Record) -> Record:
 
 
 def facts(value: Any) -> Any:
-    """Return an array, or a record of arrays, as something that `==` compares: types, shapes and contents."""
+    """Return an array, or a record of arrays, as something that `==` compares: types, shapes and contents.
+
+    Large contents become a digest, since pytest would spend minutes on spelling out how they differ.
+    """
     if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
+        content = value.tobytes()
+        return value.dtype.str, value.shape, content if len(content) <= 256 else hashlib.blake2b(content).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: facts(getattr(value, field.name)) for field in fields(value)}
     return value

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from eden_core.cli.precompute import app
+from eden_core.cli.precompute import app, main
 
 COMMAND = Path(sys.executable).with_name("eden-precompute")
 
@@ -36,6 +36,46 @@ def test_a_refusal_is_one_message_and_exit_code_2(tmp_path, split):
     assert done.stderr.startswith("error: stride 9000 is larger than the 8190 bases")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "w.db").exists()
+
+
+TABLES = {
+    "not Parquet": None,
+    "lacks the column length": {"contig_id": ["a"]},
+    "holds int64, expected strings": {"contig_id": [1], "length": [1]},
+    "holds double, expected integers": {"contig_id": ["a"], "length": [1.5]},
+    "is null in row 2": {"contig_id": ["a", "b"], "length": [1, None]},
+    "is negative in row 1": {"contig_id": ["a"], "length": [-1]},
+    "occurs more than once": {"contig_id": ["a", "a"], "length": [9, 9]},
+    "not one window": {"contig_id": ["a"], "length": [0]},
+}
+
+
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        *((message, ()) for message in TABLES),
+        ("there is no such file", ("missing.parquet",)),
+        ("at least 1 base", ("--stride", "0")),
+        ("at least 1 base", ("--window-size", "0")),
+        ("larger than the 8190 bases", ("--stride", "8191")),
+        ("larger than the 8176 bases", ("--stride", "8190", "--keep-tail")),
+        ("together with --keep-tail", ("--reserve", "4")),
+        ("no index plugin is named 'nope'", ("--index", "nope")),
+    ],
+)
+def test_refusals(tmp_path, split, capsys, monkeypatch, message, options):
+    table = TABLES.get(message, {"contig_id": ["a"], "length": [9]})
+    split.write_text("no") if table is None else pq.write_table(pa.table(table), split)
+    source = tmp_path / options[0] if options[:1] == ("missing.parquet",) else split
+    arguments = [str(source), str(tmp_path / "w.db"), *(o for o in options if o != "missing.parquet")]
+    monkeypatch.setattr(sys, "argv", ["eden-precompute", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "Parquet" in error if message == "not Parquet" else message in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["split.parquet"]
 
 
 def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path, split):
