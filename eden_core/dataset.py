@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
+from eden_core.assembly import TransformSetting, check_tiling, chosen_transforms, opened_index, opened_store
 from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.layout import EncodedBatch, Layout
 from eden_core.memory import Recycler
 from eden_core.mixing import digest_of
 from eden_core.order import EpochOrder
-from eden_core.plugins import installed_plugins
 from eden_core.reader import BatchReader
 from eden_core.vocabulary import Vocabulary
 
@@ -30,7 +30,6 @@ LONGEST_ATTENTION_MASK = 32_768
 SAMPLED_WINDOWS = 16
 
 Batch = dict[str, torch.Tensor]
-TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
 
 
 class RowViews(list[Batch]):
@@ -110,11 +109,11 @@ class EdenDataset(Dataset[Batch]):
         self.num_samples = num_samples
         self.create_attention_mask = create_attention_mask
         self.extra_keys = tuple(extra_keys)
-        self.store = _opened_store(store, sequence_db_dir, store_options)
-        self.index = _opened_index(index, window_db_path, index_options)
+        self.store = opened_store(store, sequence_db_dir, store_options)
+        self.index = opened_index(index, window_db_path, index_options)
         vocabulary = Vocabulary.of(tokenizer)
         given = {"window_size": window_size, "stride": stride, "min_length": window_min_length_threshold}
-        _check_tiling(self.index, given, self.seq_length, vocabulary)
+        check_tiling(self.index, given, self.seq_length, vocabulary)
         layout = Layout(
             vocabulary,
             self.seq_length,
@@ -124,7 +123,7 @@ class EdenDataset(Dataset[Batch]):
             loss_weights=loss_weights,
             invalid_bases=invalid_bases,
         )
-        chain = _transforms(rc_aug, use_control_tags, transforms)
+        chain = chosen_transforms(rc_aug, use_control_tags, transforms)
         bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
         order = EpochOrder(len(self.index), seed=self.seed, shuffle=self.shuffle)
@@ -266,68 +265,4 @@ def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | N
         raise ConfigurationError(
             f"an attention mask for seq_length {masked_length} takes {masked_length**2 / 2**30:.1f} GiB; at most "
             f"{LONGEST_ATTENTION_MASK} tokens are served. Leave create_attention_mask out and use a causal kernel"
-        )
-
-
-def _opened_store(store: str | SequenceStore, location: str | None, options: Mapping[str, Any] | None) -> SequenceStore:
-    if isinstance(store, SequenceStore):
-        return store
-    if location is None:
-        installed_plugins().find("store", store)
-        raise ConfigurationError(f"store {store!r} needs sequence_db_dir, where its shards lie")
-    return installed_plugins().store(store, str(location), options)
-
-
-def _opened_index(index: str | WindowIndex, location: str | None, options: Mapping[str, Any] | None) -> WindowIndex:
-    if isinstance(index, WindowIndex):
-        return index
-    if location is None:
-        installed_plugins().find("index", index)
-        raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
-    return installed_plugins().index(index, str(location), options)
-
-
-def _transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[TransformSetting]) -> list[Transform]:
-    short = [name for name, wanted in (("reverse-complement", rc_aug), ("control-tags", use_control_tags)) if wanted]
-    made = [_transform(setting) for setting in (*short, *further)]
-    names = [transform.name for transform in made]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ConfigurationError(f"the transform {', '.join(repeated)} is asked for more than once; it must run once")
-    return made
-
-
-def _transform(setting: TransformSetting) -> Transform:
-    if isinstance(setting, Transform):
-        return setting
-    if isinstance(setting, str):
-        return installed_plugins().transform(setting)
-    if isinstance(setting, Mapping) and len(setting) == 1:
-        name, options = next(iter(setting.items()))
-        return installed_plugins().transform(name, options)
-    raise ConfigurationError(
-        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object"
-    )
-
-
-def _check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary) -> None:
-    tiling = index.tiling
-    wanted = dict(given)
-    if vocabulary.table is not None:
-        wanted["window_size"] = seq_length if wanted["window_size"] is None else wanted["window_size"]
-        if wanted["window_size"] != seq_length:
-            raise ConfigurationError(
-                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} "
-                "makes one token of each base: leave window_size out"
-            )
-    wrong = {name: value for name, value in wanted.items() if value is not None and value != getattr(tiling, name)}
-    if wrong:
-        found = ", ".join(f"{name} {getattr(tiling, name)}" for name in wrong)
-        asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
-        merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
-        raise ConfigurationError(
-            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
-            f"tokens). Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
-            f"--window-size {merged['window_size']} --stride {merged['stride']} "
-            f"--window-min-length-threshold {merged['min_length']}"
         )

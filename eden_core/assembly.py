@@ -1,0 +1,79 @@
+"""From the arguments of a dataset to its parts: names become plugins, and contradictions become errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eden_core.errors import ConfigurationError
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.plugins import installed_plugins
+from eden_core.vocabulary import Vocabulary
+
+TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
+
+
+def opened_store(store: str | SequenceStore, location: str | None, options: Mapping[str, Any] | None) -> SequenceStore:
+    """Return the store itself, or open the one of this name at a location."""
+    if isinstance(store, SequenceStore):
+        return store
+    if location is None:
+        installed_plugins().find("store", store)
+        raise ConfigurationError(f"store {store!r} needs sequence_db_dir, where its shards lie")
+    return installed_plugins().store(store, str(location), options)
+
+
+def opened_index(index: str | WindowIndex, location: str | None, options: Mapping[str, Any] | None) -> WindowIndex:
+    """Return the index itself, or open the one of this name at a location."""
+    if isinstance(index, WindowIndex):
+        return index
+    if location is None:
+        installed_plugins().find("index", index)
+        raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
+    return installed_plugins().index(index, str(location), options)
+
+
+def chosen_transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[TransformSetting]) -> list[Transform]:
+    """Return the transforms that are asked for, in order, each once."""
+    short = [name for name, wanted in (("reverse-complement", rc_aug), ("control-tags", use_control_tags)) if wanted]
+    made = [_transform(setting) for setting in (*short, *further)]
+    names = [transform.name for transform in made]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigurationError(f"the transform {', '.join(repeated)} is asked for more than once; it must run once")
+    return made
+
+
+def _transform(setting: TransformSetting) -> Transform:
+    if isinstance(setting, Transform):
+        return setting
+    if isinstance(setting, str):
+        return installed_plugins().transform(setting)
+    if isinstance(setting, Mapping) and len(setting) == 1:
+        name, options = next(iter(setting.items()))
+        return installed_plugins().transform(name, options)
+    raise ConfigurationError(
+        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object"
+    )
+
+
+def check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary) -> None:
+    """Raise `ConfigurationError` when an index was not built for what is asked."""
+    tiling = index.tiling
+    wanted = dict(given)
+    if vocabulary.table is not None:
+        wanted["window_size"] = seq_length if wanted["window_size"] is None else wanted["window_size"]
+        if wanted["window_size"] != seq_length:
+            raise ConfigurationError(
+                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} "
+                "makes one token of each base: leave window_size out"
+            )
+    wrong = {name: value for name, value in wanted.items() if value is not None and value != getattr(tiling, name)}
+    if wrong:
+        found = ", ".join(f"{name} {getattr(tiling, name)}" for name in wrong)
+        asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
+        merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
+        raise ConfigurationError(
+            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
+            f"tokens). Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
+            f"--window-size {merged['window_size']} --stride {merged['stride']} "
+            f"--window-min-length-threshold {merged['min_length']}"
+        )
