@@ -5,9 +5,11 @@ import multiprocessing.forkserver
 import multiprocessing.popen_forkserver
 import multiprocessing.popen_spawn_posix
 import multiprocessing.spawn
+import os
 import pickle
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from typing import Any
@@ -92,11 +94,20 @@ def _as_it_is(block: EncodedBatch) -> EncodedBatch:
 
 
 def _begin(_: int) -> None:
-    """Leave Ctrl-C to the trainer, which stops its workers, and allow as many open files as the system does."""
+    """Leave Ctrl-C to the trainer, end with it whatever ends it, and allow as many open files as the system does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    trainer = multiprocessing.parent_process()
+    if trainer is not None:
+        threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _end_with(trainer: Any) -> None:
+    """Wait for the trainer's end; torch watches the parent process, which is the fork server here, and would wait for ever."""
+    trainer.join()
+    os._exit(1)
 
 
 def check_start_method(start_method: str) -> None:

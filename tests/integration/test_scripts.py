@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 from plain import write_seed_index, write_seed_shard
@@ -149,3 +150,35 @@ def test_interrupting_a_loop_with_workers_takes_a_moment(small, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     assert time.monotonic() - started < 4.5
+
+
+def test_workers_end_with_a_killed_trainer(small, tmp_path):
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(f"""
+        import multiprocessing
+        from eden_core import EdenDataset, EdenLoader
+
+        options = dict(sequence_db_dir="{small.directory}", window_db_path="{small.windows}", seq_length=64)
+        loader = EdenLoader(EdenDataset(**options), num_workers=2)
+        next(iter(loader))
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        while True:
+            pass
+        """)
+    )
+    with subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE) as process:
+        workers = [int(pid) for pid in process.stdout.readline().split()]
+        assert len(workers) == 2
+        assert all(is_running(pid) for pid in workers)
+        process.kill()
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(is_running(pid) for pid in workers)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
+    except FileNotFoundError:
+        return False
