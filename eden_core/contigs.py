@@ -16,9 +16,6 @@ SCHEMA = pa.schema([pa.field("contig_id", pa.string(), nullable=False), pa.field
 
 BATCH_ROWS = 65_536
 
-Progress = Callable[[int, int], None]
-"""called with (contigs done, contigs in all)"""
-
 
 def count_contigs(path: str | Path) -> int:
     """Return the rows of a contig table.

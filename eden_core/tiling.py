@@ -77,15 +77,16 @@ class Tiling:
 
     def bases_in_rows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many bases the rows of each sequence hold, those of overlaps as often as they are read, int64 [n]."""
-        lengths = np.asarray(lengths, np.int64)
-        before_last = np.maximum(self.counts(lengths) - 1, 0)
-        last = np.clip(lengths - before_last * self.stride, 0, self.row_bases)
-        return np.where(self.counts(lengths) > 0, before_last * self.row_bases + last, 0)
+        return self._bases(lengths, self.row_bases)
 
     def bases_read(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many different bases of each sequence the rows read, int64 [n]."""
+        return self._bases(lengths, min(self.stride, self.row_bases))
+
+    def _bases(self, lengths: NDArray[np.int64], each: int) -> NDArray[np.int64]:
+        """Count `each` bases for every window but the last, and what a row reads of the last."""
         lengths = np.asarray(lengths, np.int64)
         counts = self.counts(lengths)
         before_last = np.maximum(counts - 1, 0)
         last = np.clip(lengths - before_last * self.stride, 0, self.row_bases)
-        return np.where(counts > 0, before_last * min(self.stride, self.row_bases) + last, 0)
+        return np.where(counts > 0, before_last * each + last, 0)

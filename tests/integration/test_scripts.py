@@ -125,19 +125,23 @@ def test_a_plain_loop_in_a_forked_process(small, tmp_path):
     assert run_script(tmp_path, text).split() == ["0", "True"]
 
 
-def test_interrupting_a_loop_with_workers_takes_a_moment(small, tmp_path):
-    """SIGINT reaches the whole group, as from a terminal; torch alone would wait five seconds for each worker."""
+def test_interrupting_a_loop_with_workers_takes_a_moment(tmp_path):
+    """SIGINT reaches the whole group, as from a terminal, while workers have blocks waiting in their pipes."""
+    name = "BCR__ECT-S1__CT1"
+    write_seed_shard(tmp_path, "S1", {name: "ACGT" * 500_000})
+    windows = write_seed_index(tmp_path / "w.db", {name: 2_000_000}, 8192, 7992)
     (tmp_path / "script.py").write_text(
         textwrap.dedent(f"""
+        import time
         from eden_core import EdenDataset, EdenLoader
 
-        options = dict(sequence_db_dir="{small.directory}", window_db_path="{small.windows}", seq_length=64)
+        options = dict(sequence_db_dir="{tmp_path}", window_db_path="{windows}", seq_length=8192)
         loader = EdenLoader(EdenDataset(**options), num_workers=2)
         next(iter(loader))
         print("reading", flush=True)
         while True:
             for batch in loader:
-                pass
+                time.sleep(0.01)
         """)
     )
     allow = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731 - CI may start us with it ignored
@@ -146,6 +150,7 @@ def test_interrupting_a_loop_with_workers_takes_a_moment(small, tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=allow
     )
     assert process.stdout.readline() == b"reading\n"
+    time.sleep(1)  # the workers have read ahead
     started = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
