@@ -1,11 +1,15 @@
 """From the arguments of a dataset to its parts: names become plugins, and contradictions become errors."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from eden_core.errors import ConfigurationError
+import numpy as np
+
+from eden_core.errors import ConfigurationError, InvalidSequenceIdError
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.plugins import installed_plugins
+from eden_core.sequence_ids import extract_sample_id
 from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
@@ -77,3 +81,40 @@ def check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length
             f"--window-size {merged['window_size']} --stride {merged['stride']} "
             f"--window-min-length-threshold {merged['min_length']}"
         )
+
+
+CHECKED_SAMPLES = 256
+"""samples of an index that are looked for in the store before a run"""
+
+CHECKED_WINDOWS = 1 << 20
+"""windows up to which all contigs of an index are gone through to find them"""
+
+
+def check_samples(index: WindowIndex, store: SequenceStore) -> None:
+    """Read one base of each sample that an index names, of `CHECKED_SAMPLES` spread evenly where there are more.
+
+    Raises:
+        ShardNotFoundError, SequenceNotFoundError, StaleIndexError, FormatError, OSError: what reading raises.
+    """
+    found = np.array(sorted(_windows_by_sample(index).values()), np.int64)
+    some = found[np.unique(np.linspace(0, found.size - 1, CHECKED_SAMPLES).astype(np.int64))]
+    store.read(replace(index.lookup(some), lengths=np.ones(some.size, np.int64)))
+
+
+def _windows_by_sample(index: WindowIndex) -> dict[str, int]:
+    """One window of each sample; in a large index, of the samples that windows spread evenly come upon."""
+    if len(index) > CHECKED_WINDOWS:
+        windows = index.lookup(np.linspace(0, len(index) - 1, 16 * CHECKED_SAMPLES).astype(np.int64))
+        return dict(zip(map(_sample, windows.sequence_ids), windows.window_ids.tolist(), strict=True))
+    return {
+        _sample(contig_id): first
+        for batch in index.contigs()
+        for contig_id, first in zip(batch.column("contig_id").to_pylist(), batch.column("first_window").to_pylist(), strict=True)
+    }
+
+
+def _sample(sequence_id: str) -> str:
+    try:
+        return extract_sample_id(sequence_id)
+    except InvalidSequenceIdError:
+        return ""

@@ -1,17 +1,23 @@
 """EdenDataModule: the loaders of a Lightning Trainer."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_info
 
+from eden_core.arguments import arguments_of, plain_arguments, shared_arguments
+from eden_core.assembly import check_samples
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
+from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
 from eden_core.parallel import data_parallel_rank
+from eden_core.sampler import sizes_that_fit
 
 _NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
     None: (),
@@ -26,6 +32,7 @@ _ARGUMENTS = {
     "test": "test_window_db_path",
     "predict": "predict_window_db_path",
 }
+_TRAINING_ONLY = {"shuffle", "skip_rows", "exclude_contigs"}
 
 
 class EdenDataModule(lightning.LightningDataModule):
@@ -60,12 +67,20 @@ class EdenDataModule(lightning.LightningDataModule):
         invalid_bases: "error" or "unk".
         include_bos, include_eos: whether rows begin with bos and end with eos.
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S], True = masked.
-        extra_keys: further keys of a batch: "row_ids".
+        count_once: whether bases that overlapping windows share get their loss weight in one of them only.
+        extra_keys: further keys of a batch: "row_ids", "repeated".
         shuffle: whether training rows are shuffled; None: yes.
         seed: of every order and all random draws.
         drop_last: whether training rows that do not fill a global batch are left out of an epoch.
-        data_parallel: "auto" or (rank, size).
+        data_parallel: "auto", (rank, size) or a DeviceMesh, see `eden_core.parallel.data_parallel_rank`.
         on_mismatch: "error" or "warn" when a checkpoint belongs to other data.
+        resume_data: "continue" to go on with the rows that a checkpoint has not seen, "restart" to begin with the first epoch.
+        skip_rows: (first, stop) ranges of rows of the run that training leaves out.
+        exclude_contigs: a text file, one contig id a line, whose windows training leaves out from here on.
+        on_read_error: "raise", or "mask" to give windows that cannot be read a row without loss weight.
+        read_warning_seconds: seconds after which a read that hangs is warned about; 0: never.
+        run_dir: folder of the ledger `eden-run.jsonl`, to which each start of a training run adds a line; None: the Trainer's
+            `default_root_dir`; "": no ledger.
         log_windows, log_dir: the window access log; not offered by this version.
         store_options, index_options: options of the plugins.
 
@@ -105,66 +120,38 @@ class EdenDataModule(lightning.LightningDataModule):
         include_bos: bool = True,
         include_eos: bool = True,
         create_attention_mask: bool = False,
+        count_once: bool = False,
         extra_keys: Sequence[str] = (),
         shuffle: bool | None = None,
         seed: int = 42,
         drop_last: bool = True,
-        data_parallel: str | tuple[int, int] = "auto",
+        data_parallel: Any = "auto",
         on_mismatch: str = "error",
+        resume_data: str = "continue",
+        skip_rows: Sequence[Sequence[int]] = (),
+        exclude_contigs: str | None = None,
+        on_read_error: str = "raise",
+        read_warning_seconds: float = 120.0,
+        run_dir: str | None = None,
         log_windows: bool = False,
         log_dir: str | None = None,
         store_options: dict[str, Any] | None = None,
         index_options: dict[str, Any] | None = None,
     ) -> None:
+        arguments = arguments_of(EdenDataModule, locals())
         super().__init__()
         if log_windows or log_dir is not None:
             raise ConfigurationError("log_windows and log_dir are not offered by this version: leave them out")
-        self.store = store
-        self.data_dir = None if data_dir is None else str(data_dir)
+        if resume_data not in {"continue", "restart"}:
+            raise ConfigurationError(f"resume_data is {resume_data!r}; expected 'continue' or 'restart'")
+        self.save_hyperparameters(plain_arguments(arguments), logger=False)
+        self.arguments = arguments
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
-        given = {
-            "train": train_window_db_path,
-            "validation": val_window_db_path,
-            "test": test_window_db_path,
-            "predict": predict_window_db_path,
-        }
-        self.window_db_paths = _paths(given, data_dir)
-        self.micro_batch_size = micro_batch_size
-        self.global_batch_size = global_batch_size
-        self.drop_last = drop_last
-        self.data_parallel = data_parallel
-        self._shuffle = shuffle
-        self._dataset_options: dict[str, Any] = {
-            "index": index,
-            "seq_length": seq_length,
-            "stride": stride,
-            "window_size": window_size,
-            "window_min_length_threshold": window_min_length_threshold,
-            "rc_aug": rc_aug,
-            "use_control_tags": use_control_tags,
-            "transforms": tuple(transforms),
-            "tokenizer": tokenizer,
-            "case": case,
-            "loss_weights": loss_weights,
-            "invalid_bases": invalid_bases,
-            "include_bos": include_bos,
-            "include_eos": include_eos,
-            "create_attention_mask": create_attention_mask,
-            "extra_keys": tuple(extra_keys),
-            "seed": seed,
-            "store_options": store_options,
-            "index_options": index_options,
-        }
-        self._loader_options: dict[str, Any] = {
-            "num_workers": num_workers,
-            "prefetch_factor": prefetch_factor,
-            "persistent_workers": persistent_workers,
-            "pin_memory": pin_memory,
-            "start_method": start_method,
-            "on_mismatch": on_mismatch,
-        }
+        self.window_db_paths = _paths({split: arguments[name] for split, name in _ARGUMENTS.items()}, data_dir)
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
+        self.restored_epoch: int | None = None
+        """the epoch of the training data that a checkpoint was made in, once it is restored"""
 
     def dataset(self, split: str) -> EdenDataset:
         """Return the dataset of a split ("train", "validation", "test" or "predict").
@@ -173,23 +160,15 @@ class EdenDataModule(lightning.LightningDataModule):
             ConfigurationError: no index was given for it.
         """
         if split not in self._datasets:
-            path = self.window_db_paths[split]
-            if path is None:
-                place = "" if self.data_dir is None else f" (there is no {Path(self.data_dir) / f'{split}_windows.db'})"
-                raise ConfigurationError(
-                    f"there is no index of {split} windows{place}: give {_ARGUMENTS[split]}, or data_dir, with a file that "
-                    "eden-precompute wrote"
-                )
-            shuffle = self._shuffle if split == "train" else None
-            self._datasets[split] = EdenDataset(
-                self.store,
-                sequence_db_dir=self.sequence_db_dir,
-                window_db_path=path,
-                split=split,
-                shuffle=shuffle,
-                **self._dataset_options,
-            )
+            self._datasets[split] = self._open(split)
         return self._datasets[split]
+
+    def prepare_data(self) -> None:
+        """Check that what the stage reads can be read, without writing anything: on many nodes at once, if need be."""
+        stage = None if self.trainer is None else self.trainer.state.fn
+        for split in self._splits_of(stage):
+            with closing(self._open(split)) as dataset:
+                check_samples(dataset.index, dataset.store)
 
     def setup(self, stage: str | None = None) -> None:
         """Open what a stage reads, and agree on batch sizes with the Trainer.
@@ -197,19 +176,26 @@ class EdenDataModule(lightning.LightningDataModule):
         Args:
             stage: "fit", "validate", "test" or "predict"; None: every split that has an index.
         """
-        needed = _NEEDED_BY_STAGE[stage]
-        for split in _ARGUMENTS:
-            if split in needed or (stage in {None, "fit"} and self.window_db_paths[split] is not None):
-                self.dataset(split)
-        if stage == "fit" and self.trainer is not None:
-            self._agree_on_accumulation(self.trainer)
-            if self.trainer.current_epoch == 0:
+        for split in self._splits_of(stage):
+            self.dataset(split)
+        trainer: Any = self.trainer
+        if stage == "fit" and trainer is not None:
+            self._agree_on_accumulation(trainer)
+            if not any(isinstance(callback, RunProgress) for callback in trainer.callbacks):
+                trainer.callbacks.insert(0, RunProgress())
+            if trainer.current_epoch == 0:
                 self._drop_loader("train")  # a new run begins with the first epoch, whatever was read before
 
     def train_dataloader(self) -> EdenLoader:
         """Return the training loader; made anew, it goes on with the next epoch."""
         before = self._loaders.get("train")
-        loader = self._loader("train", drop_last=self.drop_last, global_batch_size=self._step_rows())
+        trainer: Any = self.trainer
+        options: dict[str, Any] = {"drop_last": self.arguments["drop_last"], "global_batch_size": self._step_rows()}
+        if trainer is not None:
+            options |= {"limit_batches": trainer.limit_train_batches, "repeat_epoch": trainer.overfit_batches > 0}
+        loader = self._loader("train", **options)
+        if trainer is not None:
+            loader.trained_batches = trained_batches(trainer)
         if before is not None:
             loader.follow(before)
         return loader
@@ -226,26 +212,60 @@ class EdenDataModule(lightning.LightningDataModule):
         """Return the prediction loader."""
         return self._loader("predict", drop_last=False)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return where training stands, the same on every rank (see `EdenLoader.state_dict`)."""
+        return {"train": self._loaders["train"].state_dict()} if "train" in self._loaders else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where training stood, with any number of ranks and workers and any batch sizes.
+
+        Raises:
+            ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
+        """
+        training = self.trainer is None or self.trainer.state.fn == "fit"
+        if training and "train" in state_dict and self.arguments["resume_data"] == "continue":
+            self.training_loader().load_state_dict(state_dict["train"])
+            self.restored_epoch = state_dict["train"]["sources"][0]["epoch"]
+
+    def training_loader(self) -> EdenLoader:
+        """Return the training loader that there is, or make the first one."""
+        return self._loaders["train"] if "train" in self._loaders else self.train_dataloader()
+
     def teardown(self, stage: str) -> None:
         """Stop the workers and close the files."""
-        for loader in self._loaders.values():
-            loader.close()
+        self._close_loaders()
 
     def on_exception(self, exception: BaseException) -> None:
         """Stop all workers when the Trainer fails."""
+        self._close_loaders()
+
+    def _close_loaders(self) -> None:
         for loader in self._loaders.values():
             loader.close()
 
-    def _loader(self, split: str, *, drop_last: bool, global_batch_size: int | None = None) -> EdenLoader:
+    def _open(self, split: str) -> EdenDataset:
+        path = self.window_db_paths[split]
+        if path is None:
+            data_dir = self.arguments["data_dir"]
+            place = "" if data_dir is None else f" (there is no {Path(data_dir) / f'{split}_windows.db'})"
+            raise ConfigurationError(
+                f"there is no index of {split} windows{place}: give {_ARGUMENTS[split]}, or data_dir, with a file that "
+                "eden-precompute wrote"
+            )
+        options = shared_arguments(EdenDataset, self.arguments)
+        if split != "train":
+            options = {name: value for name, value in options.items() if name not in _TRAINING_ONLY}
+        return EdenDataset(**options | {"sequence_db_dir": self.sequence_db_dir, "window_db_path": path, "split": split})
+
+    def _splits_of(self, stage: str | None) -> list[str]:
+        """The splits that a stage reads: those that it needs, and for fitting what there is besides."""
+        there = stage in {None, "fit"}
+        return [s for s in _ARGUMENTS if s in _NEEDED_BY_STAGE[stage] or (there and self.window_db_paths[s] is not None)]
+
+    def _loader(self, split: str, **options: Any) -> EdenLoader:
         self._drop_loader(split)
-        self._loaders[split] = EdenLoader(
-            self.dataset(split),
-            micro_batch_size=self.micro_batch_size,
-            global_batch_size=global_batch_size,
-            drop_last=drop_last,
-            data_parallel=self.data_parallel,
-            **self._loader_options,
-        )
+        given = shared_arguments(EdenLoader, self.arguments) | {"global_batch_size": None, "data_parallel": self._ranks()}
+        self._loaders[split] = EdenLoader(self.dataset(split), **given | options)
         return self._loaders[split]
 
     def _drop_loader(self, split: str) -> None:
@@ -253,27 +273,35 @@ class EdenDataModule(lightning.LightningDataModule):
         if before is not None:
             before.close()
 
-    def _step_rows(self) -> int | None:
-        if self.global_batch_size is not None or self.trainer is None:
-            return self.global_batch_size
-        _, ranks = data_parallel_rank(self.data_parallel)
-        return int(self.micro_batch_size * ranks * self.trainer.accumulate_grad_batches)
+    def _ranks(self) -> tuple[int, int]:
+        return data_parallel_rank(self.arguments["data_parallel"], None if self.trainer is None else self.trainer.strategy)
 
-    def _agree_on_accumulation(self, trainer: lightning.Trainer) -> None:
-        if self.global_batch_size is None:
+    def _step_rows(self) -> int | None:
+        given: int | None = self.arguments["global_batch_size"]
+        if given is not None or self.trainer is None:
+            return given
+        return int(self.arguments["micro_batch_size"] * self._ranks()[1] * self.trainer.accumulate_grad_batches)
+
+    def _agree_on_accumulation(self, trainer: Any) -> None:
+        total, micro, ranks = self.arguments["global_batch_size"], self.arguments["micro_batch_size"], self._ranks()[1]
+        if any(isinstance(callback, GradientAccumulationScheduler) for callback in trainer.callbacks):
+            raise ConfigurationError(
+                "GradientAccumulationScheduler changes the global batch during a run, and a checkpoint could not tell which "
+                "rows were trained on: use accumulate_grad_batches or global_batch_size"
+            )
+        if total is None:
             return
-        _, ranks = data_parallel_rank(self.data_parallel)
-        at_once = self.micro_batch_size * ranks
-        wanted, rest = divmod(self.global_batch_size, at_once)
+        wanted, rest = divmod(total, micro * ranks)
         accumulation = trainer.accumulate_grad_batches
         if rest or not wanted or accumulation not in {1, wanted}:
             raise ConfigurationError(
-                f"global_batch_size {self.global_batch_size} is not micro_batch_size {self.micro_batch_size} x {ranks} "
-                f"data-parallel ranks x accumulate_grad_batches {accumulation} = {at_once * accumulation}; change one of them"
+                f"global_batch_size {total} is not micro_batch_size {micro} x {ranks} data-parallel ranks x "
+                f"accumulate_grad_batches {accumulation} = {micro * ranks * accumulation}; change one of them. "
+                f"{sizes_that_fit(total, ranks)}"
             )
         if accumulation != wanted:
             trainer.accumulate_grad_batches = wanted
-            rank_zero_info(f"accumulate_grad_batches set to {wanted}, for global_batch_size {self.global_batch_size}")
+            rank_zero_info(f"accumulate_grad_batches set to {wanted}, for global_batch_size {total}")
 
 
 def _paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[str, str | None]:

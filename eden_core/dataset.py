@@ -16,16 +16,18 @@ from torch.utils.data import Dataset, default_collate
 from eden_core.assembly import TransformSetting, check_tiling, chosen_transforms, opened_index, opened_store
 from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
+from eden_core.fingerprint import Fingerprint
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.layout import EncodedBatch, Layout
 from eden_core.memory import Recycler
-from eden_core.mixing import digest_of
+from eden_core.omissions import Omissions, windows_of_contigs
 from eden_core.order import EpochOrder
+from eden_core.patience import Patience
 from eden_core.reader import BatchReader
 from eden_core.vocabulary import Vocabulary
 
 SPLITS = ("train", "validation", "test", "predict")
-EXTRA_KEYS = ("row_ids",)
+EXTRA_KEYS = ("row_ids", "repeated")
 LONGEST_ATTENTION_MASK = 32_768
 SAMPLED_WINDOWS = 16
 
@@ -62,11 +64,19 @@ class EdenDataset(Dataset[Batch]):
         invalid_bases: "error", or "unk" to read bytes that are no IUPAC letters as UNK with weight 0.
         include_bos, include_eos: whether rows begin with bos and end with eos.
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S] (a row: [1, S, S]), True = masked.
-        extra_keys: further keys of a batch: "row_ids" (int64 [B], the row of the run).
+        count_once: whether bases that the window before has read already get no loss weight, so that each counts once.
+        extra_keys: further keys of a batch: "row_ids" (int64 [B], the row of the run), "repeated" (bool [B], True where a row
+            only fills up a loader's last batch).
         split: "train", "validation", "test" or "predict"; augmentations run on "train" only.
         shuffle: whether rows are permuted, anew each epoch; None: for train and validation.
         seed: of the order and of all random draws.
         num_samples: rows to serve, running on over epochs; None: one epoch.
+        skip_rows: (first, stop) ranges of rows of the run to leave out.
+        exclude_contigs: a text file, one contig id a line, whose windows are left out.
+        exclude_from: the row of the run from which on they are.
+        on_read_error: "raise", or "mask" to give windows that cannot be read a row without loss weight. Transient errors of the
+            file system are tried again for some 45 seconds either way.
+        read_warning_seconds: seconds after which a read that hangs is warned about; 0: never.
         store_options, index_options: options of the plugins, when they are given by name.
 
     Raises:
@@ -94,11 +104,17 @@ class EdenDataset(Dataset[Batch]):
         include_bos: bool = True,
         include_eos: bool = True,
         create_attention_mask: bool = False,
+        count_once: bool = False,
         extra_keys: Sequence[str] = (),
         split: str = "train",
         shuffle: bool | None = None,
         seed: int = 42,
         num_samples: int | None = None,
+        skip_rows: Sequence[Sequence[int]] = (),
+        exclude_contigs: str | None = None,
+        exclude_from: int = 0,
+        on_read_error: str = "raise",
+        read_warning_seconds: float = 120.0,
         store_options: Mapping[str, Any] | None = None,
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -127,18 +143,28 @@ class EdenDataset(Dataset[Batch]):
         bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
         order = EpochOrder(len(self.index), seed=self.seed, shuffle=self.shuffle)
-        self.reader = BatchReader(order, self.index, self.store, bound, layout, self.seed)
-        weights = sorted((letter, float(weight)) for letter, weight in (loss_weights or {}).items())
-        self._layout_options = (self.seq_length, bool(include_bos), bool(include_eos), case, weights, invalid_bases)
+        patience = Patience(on_read_error, read_warning_seconds)
+        self.reader = BatchReader(order, self.index, self.store, bound, layout, self.seed, patience, count_once)
+        left_out = () if exclude_contigs is None else windows_of_contigs(self.index, exclude_contigs)
+        self.omissions = Omissions(order, skip_rows, left_out, _whole("exclude_from", exclude_from, least=0))
+        self._layout_options = {
+            "seq_length": self.seq_length,
+            "include_bos": bool(include_bos),
+            "include_eos": bool(include_eos),
+            "case": case,
+            "loss_weights": sorted((letter, float(weight)) for letter, weight in (loss_weights or {}).items()),
+            "invalid_bases": invalid_bases,
+            "count_once": bool(count_once),
+        }
         self._check_gaps()
 
     @property
     def epoch_rows(self) -> int:
-        """Rows of one epoch."""
+        """Rows of one epoch, those that are left out included."""
         return len(self.reader.order)
 
     def __len__(self) -> int:
-        return self.epoch_rows if self.num_samples is None else self.num_samples
+        return len(self.omissions.kept(0)) if self.num_samples is None else self.num_samples
 
     def __getitem__(self, row: Any) -> Batch:
         """Return one row for an int, a batch for a sequence of ints."""
@@ -151,13 +177,13 @@ class EdenDataset(Dataset[Batch]):
         return RowViews(self.batch(rows))
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
-        """Return the batch of these rows, in the order asked.
+        """Return the batch of these rows, in the order asked. Where rows are left out, the others are numbered anew.
 
         Raises:
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
-        numbers = self._checked(rows)
-        return self.tensors(self.reader.fetch(numbers), numbers)
+        numbers = self.omissions.rows(self._checked(rows))
+        return self.tensors(self.reader.fetch(numbers), numbers, np.zeros(numbers.size, bool))
 
     @staticmethod
     def collate_fn(rows: Sequence[Batch]) -> Batch:
@@ -179,26 +205,32 @@ class EdenDataset(Dataset[Batch]):
         picks = self.reader.order.pick(_row_numbers(rows))
         return self.reader.locate(self.index.lookup(picks.window_ids))
 
-    def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64]) -> Batch:
-        """Lay fetched rows out as a batch of tensors."""
+    def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
+        """Lay fetched rows out as a batch of tensors; rows that are `repeated` get no loss weight."""
         arrays = self.reader.expand(encoded, _recycler.empty)
+        if repeated.any():
+            arrays["loss_mask"] = np.where(repeated[:, None], np.float32(0), arrays["loss_mask"])
         batch = {key: torch.from_numpy(value) for key, value in arrays.items()}
         if self.create_attention_mask:
             batch["attention_mask"] = _causal_mask(self.seq_length).expand(len(rows), 1, -1, -1)
-        if "row_ids" in self.extra_keys:
-            batch["row_ids"] = torch.from_numpy(np.array(rows, np.int64))
-        return batch
+        further = {"row_ids": rows, "repeated": repeated}
+        return batch | {key: torch.from_numpy(np.array(further[key])) for key in self.extra_keys}
 
     @cached_property
-    def fingerprint(self) -> str:
-        """A digest of all that decides which bytes row i is, with the bases of a few windows sampled through the index."""
+    def fingerprint(self) -> Fingerprint:
+        """All that decides which bytes row i is, with the bases of a few windows sampled through the index."""
         reader = self.reader
-        transforms = [transform.fingerprint() for transform in reader.transforms]
-        plugins = [reader.store.fingerprint(), reader.index.fingerprint(), *transforms]
-        bases = reader.store.read(reader.locate(self._sampled_windows()))
-        content = hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()
-        order = (self.seed, self.shuffle, self.epoch_rows)
-        return digest_of(plugins, reader.layout.vocabulary.name, order, content, self._layout_options)
+        bases = reader.patience.read(reader.store, reader.locate(self._sampled_windows()))[0]
+        order = {"seed": self.seed, "shuffle": self.shuffle, "windows": self.epoch_rows}
+        content = {
+            "store": reader.store.fingerprint(),
+            "index": reader.index.fingerprint(),
+            "sampled bases": hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest(),
+            "tokenizer": reader.layout.vocabulary.name,
+            "transforms": ", ".join(transform.fingerprint() for transform in reader.transforms),
+            **self._layout_options,
+        }
+        return Fingerprint({k: str(v) for k, v in order.items()}, {k: str(v) for k, v in content.items()})
 
     def close(self) -> None:
         """Close the files that this process has open."""

@@ -73,6 +73,10 @@ class PluginContractError(EdenError, TypeError):
     """A plugin answered something that its contract forbids."""
 
 
+class RankMismatchError(EdenError, RuntimeError):
+    """The ranks of a run do not read what they should: the same where rows must be equal, other rows elsewhere."""
+
+
 class UnreadBasesWarning(UserWarning):
     """Rows leave bases between windows unread."""
 

@@ -66,6 +66,8 @@ class SequenceStore(_Closing, ABC):
 
     name: ClassVar[str]
     """what users write as `store=`"""
+    reading: str = ""
+    """what `read` is at, such as the path of a shard, where it says so: a warning about a read that hangs names it"""
 
     def __init__(self, location: str) -> None:
         self.location = str(location)
@@ -79,6 +81,8 @@ class SequenceStore(_Closing, ABC):
         Raises:
             SequenceNotFoundError: the store has no such sequence; the message names it.
             StaleIndexError: a window starts at or behind its sequence's end.
+            OSError: the file system failed; with its `errno`, since what may pass (EIO, ESTALE, ETIMEDOUT) is tried again
+                after `close`.
         """
 
     def contigs(self) -> Iterator[pa.RecordBatch]:

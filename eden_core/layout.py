@@ -26,10 +26,12 @@ class EncodedBatch:
     Attributes:
         batch: the bases and what belongs to them.
         ids: token ids of each row, where the tokenizer had to be called; else the table makes them from the bases.
+        unread: bool [W], the windows that could not be read, which get no loss weight; None: all could.
     """
 
     batch: SequenceBatch
     ids: Ragged[np.int64] | None = None
+    unread: NDArray[np.bool_] | None = None
 
 
 class InvalidRowError(Exception):

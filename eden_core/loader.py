@@ -1,8 +1,10 @@
 """EdenLoader: the batches of one rank, in order, read ahead by workers."""
 
+import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,26 @@ from numpy.typing import NDArray
 
 from eden_core.dataset import Batch, EdenDataset
 from eden_core.errors import ConfigurationError
+from eden_core.fingerprint import Fingerprint
 from eden_core.layout import EncodedBatch
-from eden_core.parallel import data_parallel_rank
-from eden_core.sampler import RankSampler, RowBlock
+from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank
+from eden_core.sampler import RankSampler
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
 """rows that a worker reads in one go, or one micro-batch where that is larger"""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run through an epoch: where it begins, and how many micro-batches of it were handed out."""
+
+    epoch: int = 0
+    start: int = 0
+    """position in the epoch"""
+    done: int = 0
 
 
 class EdenLoader:
@@ -36,13 +49,18 @@ class EdenLoader:
         global_batch_size: rows of an optimizer step over all ranks; None: micro_batch_size x ranks.
         drop_last: whether rows that do not fill a global batch are left out of an epoch (they are logged), or it is filled up
             with repeats whose loss_mask is 0; None: left out of training only.
-        data_parallel: "auto" or (rank, size).
+        data_parallel: "auto", (rank, size) or a DeviceMesh, see `eden_core.parallel.data_parallel_rank`.
         num_workers: processes that read ahead; 0 reads in this one.
         prefetch_factor: blocks that each worker reads ahead.
         persistent_workers: whether workers live on from pass to pass.
         pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: "forkserver", "spawn" or "fork".
         on_mismatch: "error" or "warn" when a loaded state belongs to other data.
+        limit_batches: micro-batches, or the share of them, after which an epoch is over; None: when its rows are. `len` stays
+            that of a whole epoch.
+        repeat_epoch: whether each pass reads the first epoch again.
+        check_ranks: whether the first training batch is compared between all processes of torch.distributed, which then must
+            all read it.
 
     Raises:
         ConfigurationError: sizes that do not divide, or an epoch without one whole global batch.
@@ -55,13 +73,16 @@ class EdenLoader:
         micro_batch_size: int = 1,
         global_batch_size: int | None = None,
         drop_last: bool | None = None,
-        data_parallel: str | Sequence[int] = "auto",
+        data_parallel: Any = "auto",
         num_workers: int = 2,
         prefetch_factor: int = 2,
         persistent_workers: bool = True,
         pin_memory: bool | None = None,
         start_method: str = "forkserver",
         on_mismatch: str = "error",
+        limit_batches: float | None = None,
+        repeat_epoch: bool = False,
+        check_ranks: bool = True,
     ) -> None:
         if dataset.num_samples is not None:
             raise ConfigurationError("num_samples is for plain loops over a dataset: a loader runs over epochs by itself")
@@ -71,11 +92,18 @@ class EdenLoader:
         rank, size = data_parallel_rank(data_parallel)
         drop = dataset.split == "train" if drop_last is None else drop_last
         self.dataset = dataset
-        self.rank_sampler = RankSampler(dataset.epoch_rows, micro_batch_size, rank, size, global_batch_size, drop)
+        self.rank_sampler = RankSampler(
+            dataset.epoch_rows, micro_batch_size, rank, size, global_batch_size, drop, limit_batches, dataset.omissions
+        )
+        self.reader = replace(dataset.reader, patience=replace(dataset.reader.patience, rank=rank))
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
             _log.warning("pin_memory=True has no effect: there is no accelerator")
         self.on_mismatch = on_mismatch
+        self.trained_batches: Callable[[], int] | None = None
+        """what counts the micro-batches that were trained on, where somebody does; else those handed out count as such"""
+        self._repeat_epoch = repeat_epoch
+        self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
         self._num_workers = num_workers
         self._worker_options: dict[str, Any] = {
@@ -83,17 +111,11 @@ class EdenLoader:
             "persistent": persistent_workers,
             "start_method": start_method,
         }
-        self._begin = (0, 0)
-        self._position = (0, 0)
-        self._pass = 0
-        self._silent = self._seen = 0
-        if self.rank_sampler.dropped and rank == 0:
-            _log.info(
-                "%d of %d rows do not fill a global batch of %d and are left out of each epoch",
-                self.rank_sampler.dropped,
-                dataset.epoch_rows,
-                self.rank_sampler.step_rows,
-            )
+        self._next = self._pass = Pass()
+        self._passes = self._trained_before = 0
+        self._counts = {"read": 0, "without weight": 0, "unread": 0}
+        if rank == 0:
+            self._log_dropped()
 
     def __len__(self) -> int:
         """Return the micro-batches of a whole epoch."""
@@ -104,105 +126,147 @@ class EdenLoader:
 
         Raises:
             ConfigurationError: another pass has begun meanwhile.
+            RankMismatchError: the ranks do not read what they should.
         """
-        epoch, done = self._begin
-        self._begin = self._after(epoch)
-        self._report_silence()
-        self._pass += 1
-        this_pass = self._pass
-        fetched = self._fetch(block.rows for block in self.rank_sampler.blocks(epoch, done, BLOCK_ROWS))
-        for block in self.rank_sampler.blocks(epoch, done, BLOCK_ROWS):
-            batch = self._finished(next(fetched), block)
-            for part in self._micro_batches(batch):
-                done += 1
-                self._position = (epoch, done)
+        self._pass, self._next = self._next, self._after(self._next)
+        self._report()
+        self._passes += 1
+        self._trained_before = self._trained()
+        this_pass, epoch, start = self._passes, self._pass.epoch, self._pass.start
+        fetched = self._fetch(block.rows for block in self.rank_sampler.blocks(epoch, start, BLOCK_ROWS))
+        for block in self.rank_sampler.blocks(epoch, start, BLOCK_ROWS):
+            encoded = next(fetched)
+            batch = self.dataset.tensors(encoded, block.rows, block.repeated)
+            self._count(encoded, batch, block.repeated)
+            for part, rows in self._micro_batches(batch, block.rows, block.repeated):
+                self._compare(part, rows)
+                self._pass = replace(self._pass, done=self._pass.done + 1)
                 yield part
-                if this_pass != self._pass:
+                if this_pass != self._passes:
                     raise ConfigurationError("this pass is over: another pass of the loader has begun, or it was closed")
-        self._report_silence()
-
-    def _after(self, epoch: int) -> tuple[int, int]:
-        """Where the pass that follows an epoch begins: evaluation begins anew each time."""
-        return (epoch + 1, 0) if self.dataset.split == "train" else (0, 0)
+        self._report()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where reading stands: plain numbers and strings, the same on every rank."""
-        epoch, done = self._position
-        consumed = done * self.rank_sampler.stride
-        source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": self.dataset.fingerprint}
+        """Return where reading stands: plain numbers and strings, the same on every rank.
+
+        Of a global batch that is not trained on as a whole, every row counts as unread.
+        """
+        at = self._pass
+        done = min(at.done, self._trained() - self._trained_before)
+        if done and done >= self.rank_sampler.batches(at.epoch, at.start):
+            at = self._after(at)
+            epoch, consumed = at.epoch, at.start
+        else:
+            whole = done - done % self.rank_sampler.step_batches
+            epoch, consumed = at.epoch, self.rank_sampler.position(at.epoch, at.start, whole)
+        source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": str(self.dataset.fingerprint)}
         return {"sources": [source]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a state was taken, with any number of workers.
+        """Go on where a state was taken, with any number of ranks and workers and any batch sizes.
 
         Raises:
-            ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn"), or was taken at a place that
-                no micro-batch of this loader starts at.
+            ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
         """
         (source,) = state["sources"]
-        found = self.dataset.fingerprint
-        if source["fingerprint"] != found:
+        differences = Fingerprint.parse(source["fingerprint"]).differences(self.dataset.fingerprint)
+        if differences:
             self._mismatch(
-                f"the state was taken on data with fingerprint {source['fingerprint']}, and this dataset has {found}: store, "
-                "index, seed, tokenizer, transforms and layout must be the same for rows to go on where they stopped"
+                "the state was taken on other data than this dataset reads, so rows would not go on where they stopped:"
+                + differences
             )
-        epoch, consumed = source["epoch"], source["consumed"]
-        done, rest = divmod(consumed, self.rank_sampler.stride)
-        if rest:
-            raise ConfigurationError(
-                f"{consumed} rows of the epoch were consumed, which is no multiple of micro_batch_size x ranks = "
-                f"{self.rank_sampler.stride}; resume with sizes that divide it"
-            )
-        self._position = (epoch, done)
-        self._begin = (epoch, done) if done < len(self) else self._after(epoch)
+        loaded = Pass(source["epoch"], source["consumed"])
+        self._next = loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded)
+        self._pass = self._next
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin the next pass with this epoch, unless it is within this epoch already."""
+        if self._next.epoch != epoch:
+            self._next = self._pass = Pass(epoch)
 
     def follow(self, before: "EdenLoader") -> None:
         """Begin with the epoch that would come after the passes of another loader of the same data."""
-        self._begin = before._begin  # noqa: SLF001 - of the same class
+        self._next = self._pass = before._next  # noqa: SLF001 - of the same class
+        self._check_ranks = before._check_ranks  # noqa: SLF001
+
+    @property
+    def position(self) -> Pass:
+        """Where the next batch comes from."""
+        return self._pass
 
     def close(self) -> None:
         """Stop the workers and close the files."""
-        self._pass += 1
-        self._report_silence()
+        self._passes += 1
+        self._report()
         if self._pool is not None:
             self._pool.close()
             self._pool = None
         self.dataset.close()
 
+    def _after(self, this: Pass) -> Pass:
+        """The pass that follows: evaluation begins anew each time."""
+        return Pass(this.epoch + 1) if self.dataset.split == "train" and not self._repeat_epoch else Pass()
+
+    def _trained(self) -> int:
+        return self.trained_batches() if self.trained_batches is not None else self._pass.done
+
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
-            return map(self.dataset.reader.fetch, rows)
+            return map(self.reader.fetch, rows)
         if self._pool is None:
-            self._pool = WorkerPool(self.dataset.reader, self._num_workers, **self._worker_options)
+            self._pool = WorkerPool(self.reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _finished(self, encoded: EncodedBatch, block: RowBlock) -> Batch:
-        batch = self.dataset.tensors(encoded, block.rows)
-        self._count_silence(encoded, batch, block)
-        if block.repeated.any():
-            kept = torch.from_numpy(~block.repeated).to(torch.float32)
-            batch["loss_mask"] = batch["loss_mask"] * kept[:, None]
-        return batch
-
-    def _count_silence(self, encoded: EncodedBatch, batch: Batch, block: RowBlock) -> None:
-        """Count rows whose letters or transforms leave no loss weight at all."""
-        self._seen += int((~block.repeated).sum())
-        if self.dataset.reader.layout.weighted or encoded.batch.weights is not None:
-            without = (batch["loss_mask"].sum(1) == 0).numpy()
-            self._silent += int(without[~block.repeated].sum())
-
-    def _report_silence(self) -> None:
-        if self._silent:
-            _log.warning("%d of the last %d rows had no loss weight at all", self._silent, self._seen)
-        self._silent = self._seen = 0
-
-    def _micro_batches(self, batch: Batch) -> Iterator[Batch]:
+    def _micro_batches(
+        self, batch: Batch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]
+    ) -> Iterator[tuple[Batch, NDArray[np.int64]]]:
+        """Yield micro-batches, each with the numbers of its rows but repeats."""
         size = self.rank_sampler.micro_batch_size
-        for start in range(0, len(batch["tokens"]), size):
+        for start in range(0, len(rows), size):
             part = {key: value[start : start + size] for key, value in batch.items()}
-            yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
+            fresh = rows[start : start + size][~repeated[start : start + size]]
+            yield ({key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part), fresh
+
+    def _compare(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+        """Compare the first batch of a run between all ranks."""
+        if not self._check_ranks:
+            return
+        self._check_ranks = False
+        digest = hashlib.blake2b(rows.tobytes(), digest_size=16)
+        for key in ("tokens", "labels", "loss_mask"):
+            digest.update(batch[key].numpy().tobytes())
+        sampler = self.rank_sampler
+        seen = digest.hexdigest() if rows.size else ""
+        compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, self.dataset.fingerprint.digest))
+
+    def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
+        """Count rows that could not be read, and those whose letters or transforms leave no loss weight at all."""
+        self._counts["read"] += int((~repeated).sum())
+        unread = np.zeros_like(repeated) if encoded.unread is None else encoded.unread & ~repeated
+        self._counts["unread"] += int(unread.sum())
+        if self.reader.layout.weighted or encoded.batch.weights is not None:
+            without = (batch["loss_mask"].sum(1) == 0).numpy()
+            self._counts["without weight"] += int((without & ~repeated & ~unread).sum())
+
+    def _report(self) -> None:
+        for what, text in (("without weight", "had no loss weight at all"), ("unread", "could not be read and were masked")):
+            if self._counts[what]:
+                _log.warning("%d of the last %d rows %s", self._counts[what], self._counts["read"], text)
+        self._counts = dict.fromkeys(self._counts, 0)
+
+    def _log_dropped(self) -> None:
+        sampler = self.rank_sampler
+        if sampler.dropped:
+            _log.info(
+                "%d of %d rows do not fill a global batch of %d and are left out of each epoch",
+                sampler.dropped,
+                sampler.usual_rows,
+                sampler.step_rows,
+            )
 
     def _mismatch(self, message: str) -> None:
         if self.on_mismatch != "warn":
-            raise ConfigurationError(f"{message} (on_mismatch='warn' goes on all the same)")
+            raise ConfigurationError(
+                f"{message}\nGo on all the same with on_mismatch='warn', or begin the data anew with resume_data='restart'"
+            )
         warnings.warn(message, UserWarning, stacklevel=3)

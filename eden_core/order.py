@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.batch import Picks
-from eden_core.errors import WindowOutOfRangeError
+from eden_core.errors import NotSupportedError, WindowOutOfRangeError
 from eden_core.mixing import key_of, mix
-from eden_core.permutation import permute
+from eden_core.permutation import permute, unpermute
 
 
 class Order(ABC):
@@ -29,6 +29,14 @@ class Order(ABC):
         Raises:
             WindowOutOfRangeError: a row is negative.
         """
+
+    def positions(self, window_ids: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Return the positions within an epoch (0 … len - 1) of the rows that these windows make, int64 [W].
+
+        Raises:
+            NotSupportedError: this order cannot tell.
+        """
+        raise NotSupportedError(f"{type(self).__name__} cannot tell where in an epoch a window comes")
 
 
 class EpochOrder(Order):
@@ -58,3 +66,8 @@ class EpochOrder(Order):
         if self.shuffle:
             positions = permute(positions, self.windows, mix(self._key, epochs))
         return Picks(positions, epochs, np.arange(rows.size), np.zeros(rows.size, np.int16))
+
+    def positions(self, window_ids: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Return where in an epoch windows come, the inverse of `pick`."""
+        ids = np.asarray(window_ids, np.int64)
+        return unpermute(ids, self.windows, mix(self._key, epoch)) if self.shuffle else ids

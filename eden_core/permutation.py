@@ -29,20 +29,37 @@ def permute(positions: NDArray[np.int64], n: int, keys: Any) -> NDArray[np.int64
     >>> sorted(permute(np.arange(7), 7, 42).tolist())
     [0, 1, 2, 3, 4, 5, 6]
     """
+    return _walk(positions, n, keys, inverse=False)
+
+
+def unpermute(items: NDArray[np.int64], n: int, keys: Any) -> NDArray[np.int64]:
+    """Return the positions that `permute` sends to these items, int64 [k].
+
+    >>> unpermute(permute(np.arange(7), 7, 42), 7, 42).tolist()
+    [0, 1, 2, 3, 4, 5, 6]
+    """
+    return _walk(items, n, keys, inverse=True)
+
+
+def _walk(x: NDArray[np.int64], n: int, keys: Any, *, inverse: bool) -> NDArray[np.int64]:
+    """Walk the cycle of the network's own permutation of range(a * b) until a number below n is met."""
     a = isqrt(max(n - 1, 0)) + 1
     b = -(-n // a)
     rounds = 8 if n > 64 else 16  # round functions on a handful of values need more rounds to become uniform
-    keys = np.broadcast_to(np.asarray(keys, np.uint64), positions.shape)
-    out = _feistel(np.asarray(positions, np.uint64), a, b, keys, rounds)
+    numbers = list(range(1, rounds + 1))[:: -1 if inverse else 1]
+    keys = np.broadcast_to(np.asarray(keys, np.uint64), x.shape)
+    out = _feistel(np.asarray(x, np.uint64), a, b, keys, numbers, inverse)
     while (beyond := np.flatnonzero(out >= n)).size:
-        out[beyond] = _feistel(out[beyond], a, b, keys[beyond], rounds)
+        out[beyond] = _feistel(out[beyond], a, b, keys[beyond], numbers, inverse)
     return out.astype(np.int64)
 
 
-def _feistel(x: NDArray[np.uint64], a: int, b: int, keys: NDArray[np.uint64], rounds: int) -> NDArray[np.uint64]:
+def _feistel(
+    x: NDArray[np.uint64], a: int, b: int, keys: NDArray[np.uint64], numbers: list[int], inverse: bool
+) -> NDArray[np.uint64]:
     high, low = np.divmod(x, np.uint64(b))
     hashed, shifted = np.empty_like(high), np.empty_like(high)
-    for number in range(1, rounds + 1):
+    for number in numbers:
         source, target, size = (low, high, np.uint64(a)) if number % 2 else (high, low, np.uint64(b))
         np.multiply(source, _ODD, out=hashed)
         np.add(hashed, keys, out=hashed)
@@ -54,6 +71,8 @@ def _feistel(x: NDArray[np.uint64], a: int, b: int, keys: NDArray[np.uint64], ro
         np.right_shift(hashed, _HALF, out=hashed)
         np.multiply(hashed, size, out=hashed)  # 32 random bits times size, upper half: a number below size
         np.right_shift(hashed, _HALF, out=hashed)
+        if inverse:
+            np.subtract(size, hashed, out=hashed)
         np.add(target, hashed, out=target)
         np.remainder(target, size, out=target)
     return high * np.uint64(b) + low

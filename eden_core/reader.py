@@ -1,7 +1,7 @@
 """The stages in order, from row numbers to arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from eden_core.errors import ConfigurationError, InvalidBaseError, PluginContrac
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import Arrays, Empty, EncodedBatch, InvalidRowError, Layout
 from eden_core.order import Order
+from eden_core.patience import Patience
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,9 @@ class BatchReader:
     transforms: Sequence[Transform]
     layout: Layout
     seed: int
+    patience: Patience = field(default_factory=Patience)
+    count_once: bool = False
+    """whether bases that the window before has read already get no loss weight"""
 
     def fetch(self, rows: NDArray[np.int64]) -> EncodedBatch:
         """Do what a worker does: everything up to the layout.
@@ -35,15 +39,16 @@ class BatchReader:
             InvalidBaseError: a byte that is no IUPAC letter (found here only where a tokenizer is called per row).
         """
         picks = self.order.pick(rows)
-        windows = self.locate(self.index.lookup(picks.window_ids))
-        bases = self._read(windows)
-        batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64))
+        windows = self.locate(self.patience.lookup(self.index, picks.window_ids))
+        bases, unread = self._read(windows)
+        weights = self._weigh_once(windows, bases) if self.count_once else None
+        batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64), weights)
         draws = Draws(self.seed, picks)
         for transform in self.transforms:
             batch = transform.apply(batch, draws)
         self._check_fit(batch, windows)
         try:
-            return self.layout.encode(batch)
+            return replace(self.layout.encode(batch), unread=unread)
         except InvalidRowError as found:
             raise self._name(found, batch) from None
 
@@ -54,9 +59,12 @@ class BatchReader:
             InvalidBaseError: a byte that is no IUPAC letter; the message names sequence and position.
         """
         try:
-            return self.layout.expand(encoded, empty)
+            arrays = self.layout.expand(encoded, empty)
         except InvalidRowError as found:
             raise self._name(found, encoded.batch) from None
+        if encoded.unread is not None:
+            arrays["loss_mask"] = np.where(encoded.unread[:, None], np.float32(0), arrays["loss_mask"])
+        return arrays
 
     def locate(self, windows: Windows) -> Windows:
         """Return windows with as many bases as fit into their rows."""
@@ -79,8 +87,16 @@ class BatchReader:
             prefixes = prefixes + transform.prefix_lengths(windows)
         return self.layout.room(prefixes)
 
-    def _read(self, windows: Windows) -> Ragged[np.uint8]:
-        bases = self.store.read(windows)
+    def _weigh_once(self, windows: Windows, bases: Ragged[np.uint8]) -> Ragged[np.float32]:
+        """Weigh each base of a sequence in the first of the windows that read it: 1 there, else 0."""
+        before = self.locate(self.patience.lookup(self.index, np.maximum(windows.window_ids - 1, 0)))
+        same = np.array([a == b for a, b in zip(before.sequence_ids, windows.sequence_ids, strict=True)], bool)
+        shared = np.where(same & (before.starts < windows.starts), before.starts + before.lengths - windows.starts, 0)
+        within = np.arange(bases.values.size) - np.repeat(bases.offsets[:-1], bases.lengths)
+        return Ragged((within >= np.repeat(shared, bases.lengths)).astype(np.float32), bases.offsets)
+
+    def _read(self, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
+        bases, unread = self.patience.read(self.store, windows)
         lengths = bases.lengths
         if len(bases) != len(windows) or (lengths > windows.lengths).any():
             raise PluginContractError(
@@ -93,7 +109,7 @@ class BatchReader:
                 f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store "
                 "has no bases: it was built for other sequences; build it again with eden-precompute"
             )
-        return bases
+        return bases, unread
 
     def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
         room = self.layout.room(batch.prefix.lengths)

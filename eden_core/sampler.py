@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.errors import ConfigurationError
+from eden_core.omissions import Omissions
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +25,17 @@ class RowBlock:
 class RankSampler:
     """Micro-batches in one global order: rank r of R takes its slice of each micro_batch_size x R rows.
 
+    A pass runs through an epoch from some position of it to its end, leaving out what `omissions` says. Positions count the
+    rows of an epoch, read or not, so they mean the same for any sizes and omissions.
+
     Args:
         epoch_rows: rows an epoch.
         micro_batch_size: rows of a micro-batch.
         rank, size: which data-parallel rank of how many.
         global_batch_size: rows of an optimizer step over all ranks; None: one micro-batch of each rank.
         drop_last: whether the rows that do not fill a global batch are left out of the epoch; else repeats fill it up.
+        limit: micro-batches, or the share of them, after which an epoch is over; None: when its rows are.
+        omissions: rows that are not read.
 
     Raises:
         ConfigurationError: sizes that do not divide, or an epoch without one whole global batch.
@@ -40,18 +47,22 @@ class RankSampler:
     size: int = 1
     global_batch_size: int | None = None
     drop_last: bool = True
+    limit: float | None = None
+    omissions: Omissions | None = None
 
     def __post_init__(self) -> None:
         if self.micro_batch_size < 1:
             raise ConfigurationError(f"micro_batch_size must be at least 1, not {self.micro_batch_size}")
-        if self.step_rows < 1 or self.step_rows % self.stride:
+        if self.step_rows < 1:
+            raise ConfigurationError(f"global_batch_size must be at least 1, not {self.global_batch_size}")
+        if self.step_rows % self.stride:
             raise ConfigurationError(
                 f"global_batch_size {self.global_batch_size} is no multiple of micro_batch_size {self.micro_batch_size} x "
-                f"{self.size} data-parallel ranks = {self.stride}"
+                f"{self.size} data-parallel ranks = {self.stride}; {sizes_that_fit(self.step_rows, self.size)}"
             )
         if not len(self):
             raise ConfigurationError(
-                f"an epoch has {self.epoch_rows} rows, fewer than one global batch of {self.step_rows}, and drop_last leaves "
+                f"an epoch has {self.usual_rows} rows, fewer than one global batch of {self.step_rows}, and drop_last leaves "
                 "incomplete ones out: use smaller batches, drop_last=False, or more data"
             )
 
@@ -66,22 +77,89 @@ class RankSampler:
         return self.stride if self.global_batch_size is None else self.global_batch_size
 
     @property
+    def step_batches(self) -> int:
+        """Micro-batches that a rank reads for one global batch."""
+        return self.step_rows // self.stride
+
+    @property
+    def usual_rows(self) -> int:
+        """Rows of an epoch from which no range of rows is skipped."""
+        return self.epoch_rows if self.omissions is None else self.omissions.usual_rows
+
+    @property
     def dropped(self) -> int:
-        """Rows of an epoch that no rank reads."""
-        return max(0, self.epoch_rows - len(self) * self.stride)
+        """Rows of such an epoch that no rank reads, since they do not fill a global batch."""
+        return max(0, self.usual_rows - len(self) * self.stride)
 
     def __len__(self) -> int:
-        """Return the micro-batches of an epoch, the same for every rank."""
-        whole, rest = divmod(self.epoch_rows, self.step_rows)
-        steps = whole if self.drop_last or not rest else whole + 1
-        return steps * (self.step_rows // self.stride)
+        """Return the micro-batches of a whole epoch, the same for every rank."""
+        return self._batches_of(self.usual_rows)
 
-    def blocks(self, epoch: int, first: int, block_rows: int) -> Iterator[RowBlock]:
-        """Yield the rows of micro-batches `first` … len - 1 of an epoch, at least `block_rows` rows at a time."""
-        count = -(-block_rows // self.micro_batch_size)
-        within = np.arange(self.micro_batch_size) + self.rank * self.micro_batch_size
-        for start in range(first, len(self), count):
-            numbers = np.arange(start, min(start + count, len(self)), dtype=np.int64)
-            positions = (numbers[:, None] * self.stride + within).ravel()
-            rows = epoch * self.epoch_rows + positions % self.epoch_rows
-            yield RowBlock(rows, positions >= self.epoch_rows)
+    @property
+    def pass_batches(self) -> int:
+        """Micro-batches of a pass through a whole epoch, at most `limit`."""
+        if self.limit is None:
+            return len(self)
+        return min(len(self), self.limit) if isinstance(self.limit, int) else int(len(self) * self.limit)
+
+    def batches(self, epoch: int, start: int) -> int:
+        """Return the micro-batches of the pass that begins at a position of an epoch."""
+        before, kept = self._kept(epoch, start)
+        left = self._batches_of(kept - before)
+        return (
+            left if self.limit is None else min(left, max(0, self.pass_batches - before // self.step_rows * self.step_batches))
+        )
+
+    def position(self, epoch: int, start: int, batches: int) -> int:
+        """Return the position in the epoch behind this many micro-batches of all ranks in a pass."""
+        before, kept = self._kept(epoch, start)
+        number = before + batches * self.stride
+        if not batches or number >= kept:
+            return self.epoch_rows if batches else start
+        return int(self._positions(epoch, np.array([number - 1]))[0]) + 1
+
+    def blocks(self, epoch: int, start: int, block_rows: int) -> Iterator[RowBlock]:
+        """Yield the rows of a pass, those of whole micro-batches at a time, at least `block_rows` together."""
+        before, kept = self._kept(epoch, start)
+        count, total = -(-block_rows // self.micro_batch_size), self.batches(epoch, start)
+        within = before + self.rank * self.micro_batch_size + np.arange(self.micro_batch_size)
+        for first in range(0, total, count):
+            batches = np.arange(first, min(first + count, total), dtype=np.int64)
+            numbers = (batches[:, None] * self.stride + within).ravel()
+            rows = epoch * self.epoch_rows + self._positions(epoch, numbers % kept)
+            yield RowBlock(rows, numbers >= kept)
+
+    def _batches_of(self, rows: int) -> int:
+        whole, rest = divmod(max(rows, 0), self.step_rows)
+        steps = whole if self.drop_last or not rest else whole + 1
+        return steps * self.step_batches
+
+    def _kept(self, epoch: int, start: int) -> tuple[int, int]:
+        """How many rows of an epoch are read before `start`, and in all."""
+        if not self.omissions:
+            return start, self.epoch_rows
+        kept = self.omissions.kept(epoch)
+        return kept.before(start), len(kept)
+
+    def _positions(self, epoch: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.omissions.kept(epoch).positions(numbers) if self.omissions else numbers
+
+
+def sizes_that_fit(global_batch_size: int, ranks: int) -> str:
+    """Return the sizes that would make a global batch, for an error message: with these ranks, else with others."""
+    per_rank, rest = divmod(global_batch_size, ranks)
+    if not rest:
+        found = [(ranks, micro, per_rank // micro) for micro in _divisors(per_rank)]
+    else:
+        found = [
+            (r, micro, global_batch_size // r // micro)
+            for r in _divisors(global_batch_size)
+            for micro in (1, global_batch_size // r)
+        ]
+    triples = ", ".join(f"{r} x {micro} x {accumulated}" for r, micro, accumulated in dict.fromkeys(found[:24]))
+    return f"ranks x micro_batch_size x accumulate_grad_batches that make {global_batch_size}: {triples}"
+
+
+def _divisors(number: int) -> list[int]:
+    small = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
+    return small + [number // d for d in reversed(small) if d * d != number]

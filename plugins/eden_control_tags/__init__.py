@@ -17,6 +17,7 @@ class ControlTags(Transform):
 
     Raises:
         InvalidSequenceIdError: an id without such a part is read.
+        ConfigurationError: the tokenizer does not know the characters of a tag.
     """
 
     name: ClassVar[str] = "control-tags"
@@ -26,6 +27,7 @@ class ControlTags(Transform):
 
     def bind(self, vocabulary: Vocabulary) -> Self:
         """Return a transform that writes tags in this vocabulary."""
+        _tag_tokens(vocabulary, control_tag("bact__"))
         bound = type(self)()
         bound._vocabulary = vocabulary  # noqa: SLF001 - of the same class
         return bound
@@ -48,9 +50,23 @@ class ControlTags(Transform):
 
 @lru_cache(maxsize=4096)
 def _tag_tokens(vocabulary: Vocabulary, tag: str) -> NDArray[np.int64]:
-    tokens = np.array(vocabulary.encode(tag), np.int64)
+    try:
+        tokens = np.array(vocabulary.encode(tag), np.int64)
+    except (KeyError, ValueError) as error:
+        raise _unknown(vocabulary, tag, f"fails on it ({error})") from error
+    if not tokens.size or vocabulary.unk in tokens.tolist():
+        raise _unknown(
+            vocabulary, tag, f"makes {tokens.tolist()} of it" + (", unknown tokens among them" if tokens.size else "")
+        )
     tokens.flags.writeable = False
     return tokens
+
+
+def _unknown(vocabulary: Vocabulary, tag: str, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"control tags such as {tag!r} need a tokenizer that knows their characters, and {vocabulary.name} {what}: use another "
+        "tokenizer, such as 'nucleotide', or leave use_control_tags out"
+    )
 
 
 @hookimpl

@@ -120,6 +120,15 @@ def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
     return connection
 
 
+def file_system_error(error: apsw.Error, database: Database) -> OSError | None:
+    """Return the error of the file system behind an SQLite error, with its number, or None when the file itself is at fault."""
+    extended = getattr(error, "extendedresult", None)
+    if not isinstance(error, apsw.IOError) or extended == apsw.SQLITE_IOERR_SHORT_READ:
+        return None
+    number = database.connection.system_errno
+    return OSError(number, os.strerror(number), database.path)
+
+
 def _check_header(path: str) -> bool:
     """Check the database header (sqlite.org/fileformat2.html, section 1.3); return whether it has a pointer map."""
     with Path(path).open("rb") as file:

@@ -14,7 +14,7 @@ from eden_core.errors import FormatError, InputError, WindowOutOfRangeError
 from eden_core.interfaces import IndexSummary, WindowIndex
 from eden_core.mixing import digest_of
 from eden_core.tiling import DEFAULT_RESERVE, Tiling
-from eden_sqlite.connections import process_pool
+from eden_sqlite.connections import file_system_error, process_pool
 from eden_sqlite.writing import new_database
 
 _SCHEMA = """
@@ -133,12 +133,14 @@ class SqliteIndex(WindowIndex):
         pool = process_pool()
         with pool.lock:
             try:
-                connection = pool.database(self.location, _FILES, _CACHE_PAGES).connection
-                return connection.execute(statement, bindings).fetchall()
+                database = pool.database(self.location, _FILES, _CACHE_PAGES)
             except FileNotFoundError as error:
                 raise FormatError(f"{self.location}: there is no such window database; {_REBUILD}") from error
+            try:
+                return database.connection.execute(statement, bindings).fetchall()
             except apsw.Error as error:
-                raise FormatError(f"{self.location} is no window database that can be read ({error}); {_REBUILD}") from error
+                damage = FormatError(f"{self.location} is no window database that can be read ({error}); {_REBUILD}")
+                raise file_system_error(error, database) or damage from error
 
     def _checked_metadata(self) -> dict[str, int]:
         metadata = dict(self._query("SELECT key, value FROM metadata"))

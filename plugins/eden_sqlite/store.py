@@ -23,7 +23,7 @@ from eden_core.errors import (
 )
 from eden_core.interfaces import SequenceStore, ShardSummary
 from eden_core.sequence_ids import check_sample, extract_sample_id
-from eden_sqlite.connections import ConnectionPool, Database, process_pool
+from eden_sqlite.connections import ConnectionPool, Database, file_system_error, process_pool
 from eden_sqlite.writing import new_database
 
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -63,7 +63,9 @@ class SqliteShards(SequenceStore):
             last = None
             for path, sequence_id, start, i in self._by_place(windows.sequence_ids, starts):
                 if sequence_id != last:
-                    blob, last = self._blob(pool, path, sequence_id), sequence_id
+                    self.reading = path
+                    database = self._database(pool, path, sequence_id)
+                    blob, last = self._blob(pool, database, sequence_id), sequence_id
                     length = blob.length()
                 if not 0 <= start < length:
                     raise StaleIndexError(_behind_end(sequence_id, start, length))
@@ -72,7 +74,8 @@ class SqliteShards(SequenceStore):
                     blob.seek(start)
                     blob.read_into(view, places[i], count)
                 except apsw.Error as error:
-                    raise FormatError(f"{path} is damaged: reading {sequence_id!r} at {start} gave {error}") from error
+                    damage = FormatError(f"{database.path} is damaged: reading {sequence_id!r} at {start} gave {error}")
+                    raise file_system_error(error, database) or damage from error
                 got[i] = count
         return _closed_up(values, wanted, got)
 
@@ -138,16 +141,18 @@ class SqliteShards(SequenceStore):
                 raise InvalidSequenceIdError(f"{self.location} holds many shards, and {error}") from error
             return self._single
 
-    def _blob(self, pool: ConnectionPool, path: str, sequence_id: str) -> apsw.Blob:
+    def _database(self, pool: ConnectionPool, path: str, sequence_id: str) -> Database:
         try:
-            database = pool.database(path, self.max_open_files)
+            return pool.database(path, self.max_open_files)
         except OSError as error:
             if error.errno not in _NO_SUCH_FILE:
                 raise
             self._single = self._only_shard()
             if self._single is None:
                 raise self._missing(path, sequence_id) from error
-            database = pool.database(self._single, self.max_open_files)
+            return pool.database(self._single, self.max_open_files)
+
+    def _blob(self, pool: ConnectionPool, database: Database, sequence_id: str) -> apsw.Blob:
         return pool.blob(database, sequence_id, self.max_open_contigs, lambda: _open_blob(database, sequence_id))
 
     def _shards(self) -> Iterator[str]:
@@ -188,14 +193,16 @@ def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
     try:
         return database.connection.blob_open("main", "sequences", "nt_sequence", rows[0][0], False)
     except apsw.Error as error:
-        raise FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}") from error
+        damage = FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}")
+        raise file_system_error(error, database) or damage from error
 
 
 def _query(database: Database, statement: str, bindings: tuple[str | int, ...] = ()) -> list[Any]:
     try:
         return database.connection.execute(statement, bindings).fetchall()
     except apsw.Error as error:
-        raise FormatError(f"{database.path} is no shard that can be read: {_diagnosis(database, error)}") from error
+        failed = file_system_error(error, database)
+        raise failed or FormatError(f"{database.path} is no shard that can be read: {_diagnosis(database, error)}") from error
 
 
 def _diagnosis(database: Database, error: apsw.Error) -> str:

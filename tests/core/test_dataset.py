@@ -139,11 +139,56 @@ def test_open_plugins_serve_as_well_as_names(small, rows):
     assert torch.equal(EdenDataset(store, index, seq_length=64, shuffle=False)[0]["tokens"], rows[0]["tokens"])
 
 
+def test_shared_bases_count_once(small):
+    rows = EdenDataset(**small.options, count_once=True, shuffle=False)
+    counted = {name: np.zeros(len(bases), int) for name, bases in small.sequences.items()}
+    masks = rows.batch(range(len(rows)))["loss_mask"].numpy()
+    for (name, start), mask in zip(small.expected_windows(), masks, strict=True):
+        length = min(62, len(small.sequences[name]) - start)
+        counted[name][start : start + length] += mask[:length].astype(int)
+    plain = EdenDataset(**small.options, shuffle=False).batch(range(len(rows)))["loss_mask"].numpy()
+    assert all(count.max() == 1 for count in counted.values())
+    assert masks.sum() < plain.sum()
+    for name, bases in small.sequences.items():
+        windows = [start for other, start in small.expected_windows() if other == name]
+        seen = {base for start in windows for base in range(start, min(start + 62, len(bases)))}
+        assert counted[name].sum() == len(seen)
+
+
+def test_shared_bases_count_once_on_either_strand(small):
+    options = {"count_once": True, "shuffle": False}
+    plain = EdenDataset(**small.options, **options).batch(range(80))
+    turned = EdenDataset(**small.options, **options, transforms=[{"reverse-complement": {"probability": 1}}]).batch(range(80))
+    for row, other, labels in zip(plain["loss_mask"], turned["loss_mask"], plain["labels"], strict=True):
+        length = int((labels > 64).sum())
+        assert row[:length].tolist() == other[:length].flip(0).tolist()
+
+
+def test_rows_left_out_close_up(small, tmp_path):
+    name = small.expected_windows()[0][0]
+    (tmp_path / "contigs.txt").write_text(name)
+    options = {"skip_rows": [(70, 75)], "exclude_contigs": str(tmp_path / "contigs.txt"), "extra_keys": ("row_ids",)}
+    rows = EdenDataset(**small.options, **options, shuffle=False, num_samples=200)
+    excluded = [i for i, window in enumerate(small.expected_windows()) if window[0] == name]
+    kept = [row for row in range(300) if row % 80 not in excluded and not 70 <= row < 75]
+    assert rows.batch(range(200))["row_ids"].tolist() == kept[:200]
+    assert len(EdenDataset(**small.options, skip_rows=[(70, 75)])) == 75
+
+
+def test_contigs_may_be_left_out_from_a_row_on(small, tmp_path):
+    name = small.expected_windows()[0][0]
+    (tmp_path / "contigs.txt").write_text(name)
+    options = {"exclude_contigs": str(tmp_path / "contigs.txt"), "exclude_from": 80, "extra_keys": ("row_ids",)}
+    rows = EdenDataset(**small.options, **options, num_samples=150)
+    assert rows.batch(range(80))["row_ids"].tolist() == list(range(80))
+    assert name not in rows.locate(rows.batch(range(80, 150))["row_ids"]).sequence_ids
+
+
 def test_fingerprints_differ_with_what_rows_are(small):
     variants = [{}, {"seed": 1}, {"rc_aug": True}, {"case": "keep"}, {"shuffle": False}, {"loss_weights": {"N": 0}}]
-    prints = [EdenDataset(**small.options, **variant).fingerprint for variant in variants]
+    prints = [EdenDataset(**small.options, **variant).fingerprint.digest for variant in variants]
     assert len(set(prints)) == len(variants)
-    assert prints[0] == EdenDataset(**small.options).fingerprint
+    assert prints[0] == EdenDataset(**small.options).fingerprint.digest
 
 
 def test_fingerprints_differ_with_the_bases(tmp_path):

@@ -1,6 +1,7 @@
 import logging
 import multiprocessing
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from eden_core import EdenDataset, EdenLoader, Transform, errors
 
 
 def dataset(small, **options) -> EdenDataset:
-    return EdenDataset(**small.options, **({"extra_keys": ("row_ids",), "rc_aug": True} | options))
+    return EdenDataset(**small.options | {"extra_keys": ("row_ids",), "rc_aug": True} | options)
 
 
 def loader(small, split="train", num_workers=0, dataset_options=None, **options) -> EdenLoader:
@@ -121,10 +122,137 @@ def test_state_is_plain(small):
 
 def test_state_of_other_data_is_refused(small):
     state = loader(small, dataset_options={"seed": 1}).state_dict()
-    with pytest.raises(errors.ConfigurationError, match="fingerprint"):
+    message = "(?s)other data.*changes the order: seed was 1, is 42"
+    with pytest.raises(errors.ConfigurationError, match=message + ".*on_mismatch='warn'"):
         loader(small).load_state_dict(state)
-    with pytest.warns(UserWarning, match="fingerprint"):
+    with pytest.warns(UserWarning, match=message):
         loader(small, on_mismatch="warn").load_state_dict(state)
+
+
+def test_state_of_other_bytes_is_refused(small):
+    state = loader(small, dataset_options={"case": "keep"}).state_dict()
+    with pytest.raises(errors.ConfigurationError, match="changes the bytes: case was keep, is upper"):
+        loader(small).load_state_dict(state)
+
+
+def test_a_state_of_other_data_may_lie_behind_the_end(small):
+    state = loader(small, dataset_options={"seed": 1}).state_dict()
+    state["sources"][0]["consumed"] = 10**6
+    made = loader(small, on_mismatch="warn")
+    with pytest.warns(UserWarning, match="other data"):
+        made.load_state_dict(state)
+    assert everything(made)["row_ids"][0] == made.dataset.epoch_rows
+
+
+@pytest.mark.parametrize(("micro", "ranks", "total"), [(2, 2, 8), (1, 8, 8), (4, 1, 4), (3, 2, 12)])
+def test_state_goes_on_with_other_ranks_and_sizes(small, micro, ranks, total):
+    first = [loader(small, micro_batch_size=2, global_batch_size=8, data_parallel=(rank, 4)) for rank in range(4)]
+    passes = [iter(made) for made in first]
+    for batches in passes:
+        for _ in range(3):
+            next(batches)
+    states = [made.state_dict() for made in first]
+    assert states[1:] == states[:-1]
+    second = [
+        loader(small, micro_batch_size=micro, global_batch_size=total, data_parallel=(rank, ranks)) for rank in range(ranks)
+    ]
+    for made in second:
+        made.load_state_dict(states[0])
+    rest = [everything(made)["row_ids"].view(-1, micro) for made in second]
+    rows = torch.stack(rest, 1).flatten().tolist()
+    assert rows == list(range(24, 24 + len(rows)))
+    assert len(first[0].dataset) - 24 - len(rows) < total
+    after = torch.stack([everything(made)["row_ids"].view(-1, micro) for made in second], 1).flatten().tolist()
+    assert after == list(range(80, 80 + 80 - 80 % total))
+
+
+def test_a_global_batch_that_is_not_complete_counts_as_unread(small):
+    made = loader(small, micro_batch_size=2, global_batch_size=8)
+    batches = iter(made)
+    consumed = []
+    for _ in range(9):
+        consumed.append(made.state_dict()["sources"][0]["consumed"])
+        next(batches)
+    assert consumed == [0, 0, 0, 0, 8, 8, 8, 8, 16]
+
+
+def test_batches_that_were_not_trained_on_count_as_unread(small):
+    made = loader(small, micro_batch_size=2)
+    trained = 100
+    made.trained_batches = lambda: trained
+    batches = iter(made)
+    next(batches)
+    assert made.state_dict()["sources"][0]["consumed"] == 0
+    trained += 1
+    assert made.state_dict()["sources"][0]["consumed"] == 2
+
+
+def test_a_limit_ends_each_epoch_early(small):
+    made = loader(small, micro_batch_size=2, limit_batches=3)
+    passes = [everything(made)["row_ids"].tolist() for _ in range(2)]
+    rows = made.dataset.epoch_rows
+    assert passes == [list(range(6)), list(range(rows, rows + 6))]
+    assert len(made) == rows // 2
+    (source,) = made.state_dict()["sources"]
+    assert (source["epoch"], source["consumed"]) == (2, 0)
+
+
+def test_the_first_epoch_can_be_repeated(small):
+    made = loader(small, repeat_epoch=True, limit_batches=2)
+    assert everything(made)["row_ids"].tolist() == everything(made)["row_ids"].tolist()
+
+
+def test_an_epoch_can_be_set_and_setting_the_current_one_changes_nothing(small):
+    made = loader(small, micro_batch_size=2)
+    made.set_epoch(3)
+    batches = iter(made)
+    assert next(batches)["row_ids"][0] == 3 * made.dataset.epoch_rows
+    second = loader(small, micro_batch_size=2)
+    second.load_state_dict(made.state_dict())
+    second.set_epoch(3)
+    assert everything(second)["row_ids"][0] == 3 * made.dataset.epoch_rows + 2
+
+
+def test_skipped_rows_and_excluded_contigs_do_not_come(small, tmp_path):
+    name = small.expected_windows()[0][0]
+    (tmp_path / "contigs.txt").write_text(f"{name}\n")
+    options = {"skip_rows": [(4, 9)], "exclude_contigs": str(tmp_path / "contigs.txt")}
+    made = loader(small, dataset_options=options)
+    rows = everything(made)["row_ids"]
+    assert not set(rows.tolist()) & set(range(4, 9))
+    assert name not in made.dataset.locate(rows).sequence_ids
+    excluded = sum(window[0] == name for window in small.expected_windows())
+    assert 80 - 5 - excluded <= rows.numel() < 80 - excluded
+
+
+def test_leaving_data_out_on_resume_goes_on_with_the_row_that_follows(small):
+    first = loader(small, micro_batch_size=2)
+    batches = iter(first)
+    for _ in range(3):
+        next(batches)
+    second = loader(small, micro_batch_size=2, dataset_options={"skip_rows": [(3, 7), (8, 10)]})
+    second.load_state_dict(first.state_dict())
+    assert everything(second)["row_ids"][:4].tolist() == [7, 10, 11, 12]
+
+
+def test_rows_that_cannot_be_read_are_masked_counted_and_reported(small, tmp_path, caplog):
+    shutil.copytree(small.directory, tmp_path / "copy")
+    shard = tmp_path / "copy" / "S1" / "glm_dataset_S1.sqlite"
+    shard.write_bytes(shard.read_bytes()[:-4096])
+    options = {"sequence_db_dir": str(tmp_path / "copy"), "on_read_error": "mask"}
+    seen = everything(loader(small, dataset_options=options))
+    lost = [name.startswith("BCR__ECT-S1__") for name in dataset(small).locate(seen["row_ids"]).sequence_ids]
+    assert ((seen["loss_mask"].sum(1) == 0) == torch.tensor(lost)).all()
+    assert f"{sum(lost)} of the last 80 rows could not be read and were masked" in caplog.text
+    with pytest.raises(errors.FormatError, match="S1"):
+        everything(loader(small, dataset_options={"sequence_db_dir": str(tmp_path / "copy")}))
+
+
+def test_repeats_can_be_told_from_rows(small):
+    options = {"extra_keys": ("row_ids", "repeated")}
+    seen = everything(loader(small, split="validation", micro_batch_size=16, dataset_options=options))
+    assert seen["row_ids"][~seen["repeated"]].tolist() == list(range(80))
+    assert seen["loss_mask"][seen["repeated"]].sum() == 0
 
 
 def test_rows_without_weight_are_counted_and_reported(small, caplog):

@@ -81,3 +81,10 @@ def test_pickles():
 
 def test_order_never_changes_between_versions():
     assert shuffled(1000).pick(np.array([0, 1, 999, 1000, 10**9])).window_ids.tolist() == [741, 390, 73, 277, 328]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_positions_are_the_inverse_of_pick(shuffle):
+    order = EpochOrder(50, seed=3, shuffle=shuffle)
+    windows = order.pick(np.arange(50) + 100).window_ids
+    assert order.positions(windows, 2).tolist() == list(range(50))

@@ -18,7 +18,7 @@ def test_a_list_from_yaml_is_a_pair():
 
 @pytest.mark.parametrize("setting", ["ddp", (1,), (0, "2")])
 def test_anything_else(setting):
-    with pytest.raises(errors.ConfigurationError, match="expected 'auto' or a pair"):
+    with pytest.raises(errors.ConfigurationError, match="expected 'auto', a pair"):
         data_parallel_rank(setting)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eden_core.permutation import permute
+from eden_core.permutation import permute, unpermute
 
 KEYS = st.integers(0, 2**64 - 1)
 
@@ -82,3 +82,9 @@ def test_the_positions_given_are_not_changed():
     positions.setflags(write=False)
     permute(positions, 100, 3)
     assert positions.tolist() == list(range(100))
+
+
+@given(st.integers(1, 2**40), KEYS, st.data())
+def test_the_inverse_leads_back(n, key, data):
+    positions = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=20)), np.int64)
+    assert unpermute(permute(positions, n, key), n, key).tolist() == positions.tolist()

@@ -41,7 +41,7 @@ def test_the_tokenizer_is_called_once_a_distinct_tag():
     for _ in range(3):
         batch = batch_of(IDS, [[], [], []])
         bound.apply(batch, Draws(1, batch.picks))
-    assert sorted(calls) == ["<ctrl_bcr>", "<ctrl_xy>"]
+    assert sorted(calls) == ["<ctrl_bact>", "<ctrl_bcr>", "<ctrl_xy>"]
 
 
 def test_an_id_without_a_tag():
@@ -52,3 +52,16 @@ def test_an_id_without_a_tag():
 def test_without_a_vocabulary():
     with pytest.raises(errors.ConfigurationError, match="bind"):
         ControlTags().prefix_lengths(batch_of(IDS, [[], [], []]).windows)
+
+
+def fails(text):
+    raise KeyError(text[0])
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [(lambda _: [], "makes \\[\\] of it"), (lambda _: [9, 4, 7], "unknown tokens among them"), (fails, "fails on it")],
+)
+def test_a_tokenizer_that_does_not_know_tags_is_refused_before_anything_is_read(encode, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        ControlTags().bind(Vocabulary("bases only", encode, pad=0, unk=4))

@@ -1,0 +1,92 @@
+"""Keeping Lightning's counting of epochs and batches in step with the rows of a run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import lightning
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
+
+from eden_core.loader import EdenLoader
+
+if TYPE_CHECKING:
+    from eden_core.datamodule import EdenDataModule
+
+
+class RunProgress(lightning.Callback):
+    """Added to the Trainer by `EdenDataModule`: rewrites the progress in a checkpoint before Lightning restores it.
+
+    Lightning counts batches, which stand for other rows once ranks or batch sizes change, and after an interruption it may pass
+    over a batch that was not trained on. What it restores must say what is left of the rows of the epoch.
+    """
+
+    def __init__(self) -> None:
+        self._resumed = False
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Rewrite the progress in a checkpoint that training goes on from."""
+        fit_loop = checkpoint.get("loops", {}).get("fit_loop")
+        if trainer.state.fn != "fit" or fit_loop is None:
+            return
+        data: EdenDataModule = trainer.datamodule  # type: ignore[attr-defined] # set before this is called
+        # Lightning restores a loader's own state in some cases only; the data module has done so in every one.
+        saved = fit_loop["state_dict"].pop("combined_loader", [])
+        if data.restored_epoch is None and saved:
+            data.load_state_dict({"train": saved[0]})
+        if data.restored_epoch is not None or data.arguments["resume_data"] == "restart":
+            rewrite_progress(fit_loop, data.training_loader(), data.restored_epoch)
+            self._resumed = True
+        else:
+            rank_zero_warn(
+                "the checkpoint holds no position in the data of EdenDataModule: training begins with the first epoch"
+            )
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Have loggers go on with the step that follows; Lightning counts one too many after some checkpoints."""
+        if self._resumed and pl_module.automatic_optimization:
+            trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # noqa: SLF001
+        self._resumed = False
+
+
+def rewrite_progress(fit_loop: dict[str, Any], loader: EdenLoader, epoch: int | None) -> None:
+    """Make the saved state of Lightning's fit loop say how much of its epoch a restored loader has left.
+
+    Args:
+        fit_loop: what Lightning 2.6 saves under `loops.fit_loop`; changed in place.
+        loader: the training loader, its own state restored.
+        epoch: the epoch of the data in which the checkpoint was made; None: the data begin anew.
+    """
+    progress, epochs = fit_loop["epoch_loop.batch_progress"], fit_loop["epoch_progress"]
+    current, total = progress["current"], progress["total"]
+    interrupted = current["ready"] != current["processed"]
+    between_epochs = epochs["current"]["started"] == epochs["current"]["processed"]
+    finished = between_epochs or (progress["is_last_batch"] and not interrupted)
+    if finished and epoch is not None and loader.position.start:
+        loader.set_epoch(loader.position.epoch + 1)  # Lightning was told to leave the rest of the epoch out
+    over = finished or (epoch is not None and loader.position.epoch > epoch)
+    left = 0 if over else loader.rank_sampler.batches(loader.position.epoch, loader.position.start)
+    moved = loader.rank_sampler.pass_batches - left - current["processed"]
+    if between_epochs or (over and (moved or not finished)):
+        # Left to itself Lightning would train on one more batch before it begins the next epoch.
+        for tracker in epochs.values():
+            tracker.update(dict.fromkeys(tracker, tracker["started"]))
+        current.update(dict.fromkeys(current, 0))
+        total.update(dict.fromkeys(total, total["processed"]))
+        progress["is_last_batch"] = False
+        return
+    for tracker in (current, total):
+        settled = interrupted or (moved and not over)
+        tracker.update({key: (tracker["processed"] if settled else count) + moved for key, count in tracker.items()})
+    progress["is_last_batch"] = over
+
+
+def trained_batches(trainer: lightning.Trainer) -> Callable[[], int] | None:
+    """Return what counts the batches that a Trainer has trained on, or None where a training step fetches its own batches."""
+    if is_param_in_hook_signature(trainer.lightning_module.training_step, "dataloader_iter", explicit=True):
+        return None
+    total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    return lambda: int(total.processed)

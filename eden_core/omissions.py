@@ -1,0 +1,164 @@
+"""Rows of a run that are left out, and the numbering of those that remain."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from eden_core.errors import ConfigurationError, InputError
+from eden_core.interfaces import WindowIndex
+from eden_core.order import Order
+
+_log = logging.getLogger(__name__)
+_NONE = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The positions of one epoch that are read.
+
+    Attributes:
+        size: positions of the epoch, read or not.
+        starts, stops: int64 [k], the ranges that are left out: ascending, disjoint, `stops` not included.
+    """
+
+    size: int
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.before(self.size)
+
+    def before(self, position: int) -> int:
+        """Return how many positions before this one are read."""
+        return position - int(np.clip(position - self.starts, 0, self.stops - self.starts).sum())
+
+    def positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the positions that are the `numbers`-th to be read, counted from 0."""
+        left_out = np.concatenate([[0], np.cumsum(self.stops - self.starts)])
+        return np.asarray(numbers + left_out[np.searchsorted(self.starts - left_out[:-1], numbers, side="right")], np.int64)
+
+
+class Omissions:
+    """Which rows of a run are left out: ranges of rows, and those of some windows. The other rows keep their numbers.
+
+    Args:
+        order: the run's order.
+        skip_rows: pairs (first, stop) of rows of the run, `stop` not included.
+        windows: int64, windows that are left out of every epoch.
+        windows_from: row of the run from which on `windows` are left out.
+
+    Raises:
+        ConfigurationError: a pair is no range of rows.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        skip_rows: Sequence[Sequence[int]] = (),
+        windows: NDArray[np.int64] | tuple[()] = (),
+        windows_from: int = 0,
+    ) -> None:
+        self.skip_rows = sorted(_row_range(pair) for pair in skip_rows)
+        self.windows = np.asarray(windows, np.int64)
+        self.windows_from = windows_from
+        self._order = order
+
+    def __bool__(self) -> bool:
+        return bool(self.skip_rows) or self.windows.size > 0
+
+    @property
+    def usual_rows(self) -> int:
+        """Rows that are read of an epoch without ranges to skip."""
+        return len(self._order) - self.windows.size
+
+    def kept(self, epoch: int) -> Kept:
+        """Return which positions of an epoch are read."""
+        return _kept(self, epoch)
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of the run that are the `numbers`-th to be read, counted from 0."""
+        if not self:
+            return numbers
+        firsts = self._first_numbers
+        beyond = np.maximum(numbers - firsts[-1], 0) // max(1, self.usual_rows)
+        epochs = np.searchsorted(firsts, numbers, side="right") - 1
+        within = numbers - firsts[epochs] - beyond * self.usual_rows
+        epochs += beyond
+        rows = epochs * len(self._order)
+        for epoch in np.unique(epochs).tolist():
+            here = epochs == epoch
+            rows[here] += self.kept(epoch).positions(within[here])
+        return rows
+
+    @cached_property
+    def _first_numbers(self) -> NDArray[np.int64]:
+        """How many rows are read before each epoch, up to the one from which on all epochs are alike."""
+        last = max([self.windows_from, *(stop for _, stop in self.skip_rows)])
+        return np.cumsum([0, *(len(self.kept(epoch)) for epoch in range(-(-last // len(self._order))))])
+
+    def _ranges(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ranges of one epoch that are left out, in any order, and they may overlap."""
+        size = len(self._order)
+        bounds = np.array(self.skip_rows, np.int64).reshape(-1, 2) - epoch * size
+        starts, stops = bounds[(bounds[:, 0] < size) & (bounds[:, 1] > 0)].clip(0, size).T
+        if not self.windows.size:
+            return starts, stops
+        places = self._order.positions(self.windows, epoch)
+        places = places[places >= self.windows_from - epoch * size]
+        return np.concatenate([starts, places]), np.concatenate([stops, places + 1])
+
+
+@lru_cache(maxsize=8)
+def _kept(omissions: Omissions, epoch: int) -> Kept:
+    starts, stops = omissions._ranges(epoch)  # noqa: SLF001 - of this module
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(stops[order])
+    apart = np.concatenate([[True], starts[1:] > reach[:-1]])[: starts.size]
+    last = np.concatenate([apart[1:], [True]])[: starts.size]
+    return Kept(len(omissions._order), starts[apart], reach[last])  # noqa: SLF001
+
+
+def _row_range(pair: Sequence[int]) -> tuple[int, int]:
+    values = tuple(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else ()
+    if len(values) != 2 or not all(isinstance(v, Integral) for v in values) or not 0 <= values[0] < values[1]:
+        raise ConfigurationError(f"skip_rows has {pair!r}; expected pairs (first, stop) of rows, 0 <= first < stop")
+    return int(values[0]), int(values[1])
+
+
+def windows_of_contigs(index: WindowIndex, path: str) -> NDArray[np.int64]:
+    """Return the windows of the contigs that a text file names, one id a line, in ascending order.
+
+    Empty lines and lines that begin with `#` are passed over. Ids that the index does not hold are counted in a warning: one
+    file may serve several splits.
+
+    Raises:
+        InputError: the file cannot be read, or names nothing.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"exclude_contigs: {path} cannot be read ({error}); expected a text file, one contig id a line"
+        ) from error
+    wanted = pa.array(sorted({line for line in lines if line and not line.startswith("#")}), pa.string())
+    if not len(wanted):
+        raise InputError(f"exclude_contigs: {path} names no contig; expected one id a line")
+    found, windows = 0, [_NONE]
+    for batch in index.contigs():
+        named = batch.filter(pc.is_in(batch.column("contig_id"), value_set=wanted))
+        found += named.num_rows
+        firsts, counts = (named.column(name).to_numpy() for name in ("first_window", "windows"))
+        windows += [np.arange(first, first + count) for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)]
+    if found < len(wanted):
+        _log.warning(
+            "exclude_contigs: %d of the %d contigs in %s are not in %s", len(wanted) - found, len(wanted), path, index.location
+        )
+    return np.concatenate(windows)

@@ -1,0 +1,184 @@
+"""Reading from file systems that stumble or hang: retries with back-off, rows that stay unread, a watchdog."""
+
+import errno
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.batch import Ragged, Windows
+from eden_core.errors import ConfigurationError, FormatError
+from eden_core.interfaces import SequenceStore, WindowIndex
+
+TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+"""what network file systems answer while a server restarts or fails over"""
+
+BACK_OFF = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""seconds between one attempt and the next"""
+
+PLACEHOLDER = ord("A")
+"""the one base of a row that could not be read: every vocabulary has it"""
+
+Answer = TypeVar("Answer")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What to do when reading fails or takes long.
+
+    Args:
+        on_read_error: "raise", or "mask": a window that cannot be read becomes a row without loss weight. Errors that say that
+            the index belongs to another store are raised all the same.
+        warning_seconds: seconds after which a read that is not over is warned about; 0: never.
+        back_off: seconds to wait before each further attempt after a transient error.
+        rank: which rank to name in warnings; None: what the environment says.
+
+    Raises:
+        ConfigurationError: an argument is out of its range.
+    """
+
+    on_read_error: str = "raise"
+    warning_seconds: float = 120.0
+    back_off: tuple[float, ...] = BACK_OFF
+    rank: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_read_error not in {"raise", "mask"}:
+            raise ConfigurationError(f"on_read_error is {self.on_read_error!r}; expected 'raise' or 'mask'")
+        if not self.warning_seconds >= 0:
+            raise ConfigurationError(f"read_warning_seconds must be 0 or more, not {self.warning_seconds!r}")
+
+    def lookup(self, index: WindowIndex, window_ids: NDArray[np.int64]) -> Windows:
+        """Look windows up, again after transient errors."""
+        with self._watched(lambda: f"looking {len(window_ids)} windows up in {index.location}"):
+            return self._retried(lambda: index.lookup(window_ids), index)
+
+    def read(self, store: SequenceStore, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
+        """Read windows, again after transient errors.
+
+        Returns:
+            The bases, and with `on_read_error="mask"` which windows could not be read (bool [W]; None: all could). Those hold
+            one placeholder base.
+        """
+        with self._watched(lambda: f"reading {len(windows)} windows of {windows.sequence_ids[0]!r} … from {_place(store)}"):
+            try:
+                bases = self._retried(lambda: store.read(windows), store)
+            except (OSError, FormatError):
+                if self.on_read_error == "raise":
+                    raise
+            else:
+                if self.on_read_error == "raise" or not bases.values.size or bases.values.min() > 0:
+                    return bases, None
+            return self._one_by_one(store, windows)
+
+    def _one_by_one(self, store: SequenceStore, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_]]:
+        rows, unread = [], np.zeros(len(windows), bool)
+        for i, sequence_id in enumerate(windows.sequence_ids):
+            window = Windows(
+                windows.window_ids[i : i + 1], (sequence_id,), windows.starts[i : i + 1], windows.lengths[i : i + 1]
+            )
+            cause: object = "it holds NUL bytes, a zeroed hole in a damaged file"
+            try:
+                row = store.read(window).values
+            except (OSError, FormatError) as error:
+                cause, row = error, np.empty(0, np.uint8)
+            unread[i] = not row.size or row.min() == 0
+            if unread[i]:
+                _log.warning(
+                    "%s: window %d, base %d of %s, could not be read and gets no loss weight: %s",
+                    self.who, window.window_ids[0], window.starts[0], sequence_id, cause,
+                )  # fmt: skip
+            rows.append(np.array([PLACEHOLDER], np.uint8) if unread[i] else row)
+        return Ragged.from_rows(rows, np.uint8), unread
+
+    def _retried(self, attempt: Callable[[], Answer], source: SequenceStore | WindowIndex) -> Answer:
+        for pause in self.back_off:
+            try:
+                return attempt()
+            except OSError as error:
+                if error.errno not in TRANSIENT:
+                    raise
+                _log.warning("%s: %s; trying again in %g s", self.who, error, pause)
+            source.close()  # a stale handle stays stale
+            time.sleep(pause)
+        return attempt()
+
+    @property
+    def who(self) -> str:
+        """The rank and worker that this process is."""
+        rank = self.rank if self.rank is not None else os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")
+        torch_data = sys.modules.get("torch.utils.data")
+        worker = None if torch_data is None else torch_data.get_worker_info()
+        return f"rank {rank}, " + (f"worker {worker.id}" if worker else "no worker")
+
+    @contextmanager
+    def _watched(self, what: Callable[[], str]) -> Iterator[None]:
+        """Have the watchdog of this process look at what happens inside."""
+        if not self.warning_seconds:
+            yield
+            return
+        watchdog = _watchdog()
+        before, watchdog.task = watchdog.task, _Task(time.monotonic() + self.warning_seconds, self, what)
+        watchdog.look_every(self.warning_seconds / 4)
+        try:
+            yield
+        finally:
+            watchdog.task = before
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    deadline: float
+    patience: Patience
+    what: Callable[[], str]
+
+
+class _Watchdog:
+    """Warns, from a thread of its own, once about each task that goes on behind its deadline."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.task: _Task | None = None
+        self._interval = 5.0
+        self._sooner = threading.Event()
+        threading.Thread(target=self._run, name="eden-watchdog", daemon=True).start()
+
+    def look_every(self, seconds: float) -> None:
+        """Look at least this often."""
+        if seconds < self._interval:
+            self._interval = seconds
+            self._sooner.set()
+
+    def _run(self) -> None:
+        warned: _Task | None = None
+        while True:
+            if self._sooner.wait(self._interval):
+                self._sooner.clear()
+            task = self.task
+            if task is not None and task is not warned and time.monotonic() > task.deadline:
+                warned, patience = task, task.patience
+                _log.warning("%s: %s takes more than %g s", patience.who, task.what(), patience.warning_seconds)
+
+
+_watchdogs: list[_Watchdog] = []
+
+
+def _watchdog() -> _Watchdog:
+    """Return this process's watchdog; a thread does not survive a fork."""
+    if not _watchdogs or _watchdogs[0].pid != os.getpid():
+        _watchdogs[:] = [_Watchdog()]
+    return _watchdogs[0]
+
+
+def _place(store: SequenceStore) -> str:
+    return store.reading or f"{store.name} at {store.location}"

@@ -1,0 +1,60 @@
+import shutil
+
+import numpy as np
+import pytest
+from plain import write_seed_index, write_seed_shard
+
+from eden_core import Ragged, SequenceStore, assembly, errors
+from eden_sqlite.index import SqliteIndex
+from eden_sqlite.store import SqliteShards
+
+
+class Asked(SequenceStore):
+    """Keeps which windows it was asked for."""
+
+    name = "asked"
+
+    def read(self, windows):
+        self.windows = windows
+        return Ragged.from_rows([b""] * 0, np.uint8)
+
+
+def many(tmp_path, samples):
+    lengths = {f"BCR__ECT-S{i:04}__CT{j}": 100 for i in range(samples) for j in range(2)}
+    return SqliteIndex(str(write_seed_index(tmp_path / "w.db", lengths, 64, 48)))
+
+
+def test_a_sample_that_the_store_lacks_is_named(small, tmp_path):
+    shutil.copytree(small.directory, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "S1")
+    with pytest.raises(errors.ShardNotFoundError, match="S1"):
+        assembly.check_samples(SqliteIndex(str(small.windows)), SqliteShards(str(tmp_path / "copy")))
+
+
+def test_each_sample_is_asked_for_one_base(tmp_path):
+    store = Asked("nowhere")
+    assembly.check_samples(many(tmp_path, 20), store)
+    assert sorted({i.split("__")[1] for i in store.windows.sequence_ids}) == [f"ECT-S{i:04}" for i in range(20)]
+    assert store.windows.lengths.tolist() == [1] * 20
+
+
+def test_many_samples_are_looked_at_here_and_there(tmp_path):
+    store = Asked("nowhere")
+    assembly.check_samples(many(tmp_path, 2000), store)
+    samples = sorted({int(i.split("__")[1][5:]) for i in store.windows.sequence_ids})
+    assert len(samples) == assembly.CHECKED_SAMPLES
+    assert np.diff(samples).max() < 12
+
+
+def test_a_large_index_is_not_gone_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembly, "CHECKED_WINDOWS", 100)
+    index, store = many(tmp_path, 200), Asked("nowhere")
+    monkeypatch.setattr(SqliteIndex, "contigs", None)
+    assembly.check_samples(index, store)
+    assert len(store.windows) > 150
+
+
+def test_ids_without_a_sample_count_as_one(tmp_path):
+    write_seed_shard(tmp_path, "only", {"chr1": "ACGT" * 30, "chr2": "ACGT" * 30})
+    index = SqliteIndex(str(write_seed_index(tmp_path / "w.db", {"chr1": 120, "chr2": 120}, 64, 48)))
+    assembly.check_samples(index, SqliteShards(str(tmp_path)))
