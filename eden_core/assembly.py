@@ -109,7 +109,9 @@ def _windows_by_sample(index: WindowIndex) -> dict[str, int]:
     return {
         _sample(contig_id): first
         for batch in index.contigs()
-        for contig_id, first in zip(batch.column("contig_id").to_pylist(), batch.column("first_window").to_pylist(), strict=True)
+        for contig_id, first in zip(
+            batch.column("contig_id").to_pylist(), batch.column("first_window").to_pylist(), strict=True
+        )
     }
 
 

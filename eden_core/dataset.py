@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
+from eden_core.arguments import arguments_of
 from eden_core.assembly import TransformSetting, check_tiling, chosen_transforms, opened_index, opened_store
 from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
@@ -118,6 +119,8 @@ class EdenDataset(Dataset[Batch]):
         store_options: Mapping[str, Any] | None = None,
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
+        self.arguments = arguments_of(EdenDataset, locals())
+        """what it was made with"""
         super().__init__()
         self.seed, self.seq_length = _whole("seed", seed), _whole("seq_length", seq_length, least=1)
         _check_arguments(split, extra_keys, num_samples, self.seq_length if create_attention_mask else 0)

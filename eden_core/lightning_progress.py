@@ -7,6 +7,7 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 
+from eden_core.ledger import RunStart
 from eden_core.loader import EdenLoader
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ class RunProgress(lightning.Callback):
                 "the checkpoint holds no position in the data of EdenDataModule: training begins with the first epoch"
             )
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add this start to the run ledger."""
+        data: EdenDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        run_dir = data.arguments["run_dir"]
+        place = str(trainer.default_root_dir if run_dir is None else run_dir)
+        if not trainer.is_global_zero or not place or getattr(trainer, "fast_dev_run", False):
+            return
+        if "://" in place:
+            rank_zero_warn(f"no run ledger is kept: {place} is no local folder; give run_dir, or run_dir='' to leave it out")
+            return
+        RunStart.of_loader(data.training_loader(), trainer.global_step).append(place)
+
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -63,14 +76,18 @@ def rewrite_progress(fit_loop: dict[str, Any], loader: EdenLoader, epoch: int | 
     progress, epochs = fit_loop["epoch_loop.batch_progress"], fit_loop["epoch_progress"]
     current, total = progress["current"], progress["total"]
     interrupted = current["ready"] != current["processed"]
+    last = progress["is_last_batch"] and not interrupted  # also where training was told to leave the rest of the epoch out
+    if last and epoch is not None and loader.position.start:
+        loader.set_epoch(loader.position.epoch + 1)
     between_epochs = epochs["current"]["started"] == epochs["current"]["processed"]
-    finished = between_epochs or (progress["is_last_batch"] and not interrupted)
-    if finished and epoch is not None and loader.position.start:
-        loader.set_epoch(loader.position.epoch + 1)  # Lightning was told to leave the rest of the epoch out
-    over = finished or (epoch is not None and loader.position.epoch > epoch)
+    if between_epochs and loader.position.start:  # Lightning counts an epoch that training stopped in as a whole one
+        between_epochs = False
+        for tracker in epochs.values():
+            tracker["processed"] = tracker["completed"] = tracker["started"] - 1
+    over = last or between_epochs or (epoch is not None and loader.position.epoch > epoch)
     left = 0 if over else loader.rank_sampler.batches(loader.position.epoch, loader.position.start)
     moved = loader.rank_sampler.pass_batches - left - current["processed"]
-    if between_epochs or (over and (moved or not finished)):
+    if over and (between_epochs or moved or not last):
         # Left to itself Lightning would train on one more batch before it begins the next epoch.
         for tracker in epochs.values():
             tracker.update(dict.fromkeys(tracker, tracker["started"]))

@@ -120,14 +120,16 @@ class RankSampler:
 
     def blocks(self, epoch: int, start: int, block_rows: int) -> Iterator[RowBlock]:
         """Yield the rows of a pass, those of whole micro-batches at a time, at least `block_rows` together."""
-        before, kept = self._kept(epoch, start)
         count, total = -(-block_rows // self.micro_batch_size), self.batches(epoch, start)
-        within = before + self.rank * self.micro_batch_size + np.arange(self.micro_batch_size)
         for first in range(0, total, count):
-            batches = np.arange(first, min(first + count, total), dtype=np.int64)
-            numbers = (batches[:, None] * self.stride + within).ravel()
-            rows = epoch * self.epoch_rows + self._positions(epoch, numbers % kept)
-            yield RowBlock(rows, numbers >= kept)
+            yield self.block(epoch, start, range(first, min(first + count, total)))
+
+    def block(self, epoch: int, start: int, batches: range) -> RowBlock:
+        """Return the rows of some micro-batches of a pass."""
+        before, kept = self._kept(epoch, start)
+        within = before + self.rank * self.micro_batch_size + np.arange(self.micro_batch_size)
+        numbers = (np.array(batches, np.int64)[:, None] * self.stride + within).ravel()
+        return RowBlock(epoch * self.epoch_rows + self._positions(epoch, numbers % kept), numbers >= kept)
 
     def _batches_of(self, rows: int) -> int:
         whole, rest = divmod(max(rows, 0), self.step_rows)

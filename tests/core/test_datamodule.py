@@ -1,8 +1,16 @@
+import shutil
+from pathlib import Path
+
 import lightning
+import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.loggers import CSVLogger
 
 from eden_core import EdenDataModule, EdenDataset, errors
+from eden_core.ledger import read_ledger
+from eden_reverse_complement import ReverseComplement
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore:.*does not have many workers:UserWarning")
 
@@ -101,6 +109,124 @@ def test_global_batch_size_sets_the_accumulation(small, tmp_path):
 def test_a_global_batch_size_that_contradicts_the_trainer(small, tmp_path):
     with pytest.raises(errors.ConfigurationError, match="12 is not micro_batch_size 4 x 1 .* x accumulate_grad_batches 2 = 8"):
         trainer(tmp_path, max_steps=1, accumulate_grad_batches=2).fit(Recorder(), data(small, global_batch_size=12))
+
+
+def test_sizes_that_would_fit_are_printed(small, tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="that make 10: 1 x 1 x 10, 1 x 2 x 5, 1 x 5 x 2, 1 x 10 x 1"):
+        trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, global_batch_size=10))
+
+
+def test_a_changing_accumulation_is_refused(small, tmp_path):
+    callback = GradientAccumulationScheduler({0: 2, 1: 1})
+    with pytest.raises(errors.ConfigurationError, match="GradientAccumulationScheduler"):
+        trainer(tmp_path, max_steps=1, callbacks=[callback]).fit(Recorder(), data(small))
+
+
+def test_overfitting_reads_the_same_batches_each_epoch(small, tmp_path):
+    model = Recorder()
+    trainer(tmp_path, max_epochs=3, overfit_batches=2).fit(model, data(small))
+    assert model.seen["train"] == [[0, 1, 2, 3], [4, 5, 6, 7]] * 3
+
+
+def test_validation_can_be_limited_and_sees_a_fair_subset(small, tmp_path):
+    model = Recorder()
+    options = {"max_epochs": 2, "limit_train_batches": 1, "limit_val_batches": 3, "num_sanity_val_steps": 2}
+    trainer(tmp_path, **options).fit(model, data(small))
+    rows = [list(range(first, first + 4)) for first in (0, 4, 8)]
+    assert model.seen["validation"] == [*rows[:2], *rows, *rows]
+
+
+def test_validation_within_an_epoch_does_not_move_training(small, tmp_path):
+    model = Recorder()
+    options = {"val_check_interval": 5, "limit_val_batches": 2, "num_sanity_val_steps": 0}
+    trainer(tmp_path, max_epochs=1, **options).fit(model, data(small))
+    assert sum(model.seen["train"], []) == list(range(80))
+    assert len(model.seen["validation"]) == 2 * 4
+
+
+def test_rows_are_left_out_of_training_only(small, tmp_path):
+    (tmp_path / "contigs.txt").write_text(small.expected_windows()[0][0])
+    module = data(small, skip_rows=[(0, 4)], exclude_contigs=str(tmp_path / "contigs.txt"))
+    assert module.dataset("train").omissions
+    assert not module.dataset("validation").omissions
+
+
+def test_arguments_are_kept_plain_so_that_checkpoints_load_safely(small, tmp_path):
+    module = data(small, transforms=[ReverseComplement(0.2)], seed=np.int64(3), data_dir=Path("somewhere"))
+    running = trainer(tmp_path, max_steps=2)
+    running.fit(Recorder(), module)
+    running.save_checkpoint(tmp_path / "run.ckpt")
+    saved = torch.load(tmp_path / "run.ckpt", weights_only=True)["datamodule_hyper_parameters"]
+    assert saved["transforms"] == [{"reverse-complement": {"probability": 0.2}}]
+    assert (saved["seed"], saved["data_dir"], saved["seq_length"]) == (3, "somewhere", 64)
+    again = EdenDataModule.load_from_checkpoint(tmp_path / "run.ckpt")
+    assert again.dataset("train").fingerprint == module.dataset("train").fingerprint
+
+
+def test_a_model_with_a_seed_of_its_own_may_log(small, tmp_path):
+    class Seeded(Recorder):
+        def __init__(self, seed):
+            super().__init__()
+            self.save_hyperparameters()
+
+    trainer(tmp_path, max_steps=1, logger=CSVLogger(tmp_path), log_every_n_steps=1).fit(Seeded(1), data(small, seed=2))
+
+
+def test_a_sample_that_the_store_lacks_is_found_before_the_first_batch(small, tmp_path):
+    shutil.copytree(small.directory, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "S2")
+    model = Recorder()
+    with pytest.raises(errors.ShardNotFoundError, match="S2"):
+        trainer(tmp_path, max_steps=1).fit(model, data(small, sequence_db_dir=str(tmp_path / "copy")))
+    assert model.seen["train"] == []
+
+
+def test_preparing_writes_nothing(small):
+    def state():
+        return sorted((path, path.stat().st_mtime_ns) for path in small.directory.rglob("*"))
+
+    before = state()
+    data(small).prepare_data()
+    assert state() == before
+
+
+def test_each_start_adds_a_line_to_the_ledger(small, tmp_path):
+    running = trainer(tmp_path, max_steps=3)
+    running.fit(Recorder(), data(small, global_batch_size=8))
+    running.save_checkpoint(tmp_path / "run.ckpt")
+    options = {"micro_batch_size": 2, "global_batch_size": 8, "skip_rows": [(30, 40)]}
+    trainer(tmp_path, max_steps=5).fit(Recorder(), data(small, **options), ckpt_path=str(tmp_path / "run.ckpt"))
+    first, second = read_ledger(tmp_path)
+    assert (first.step, first.position, first.micro_batch_size, first.global_batch_size) == (0, 0, 4, 8)
+    assert (second.step, second.position, second.micro_batch_size) == (3, 24, 2)
+    assert second.left_out["skip_rows"] == [[30, 40]]
+
+
+def test_the_ledger_s_place_can_be_chosen_or_none(small, tmp_path):
+    trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, run_dir=str(tmp_path / "run")))
+    trainer(tmp_path / "other", max_steps=1).fit(Recorder(), data(small, run_dir=""))
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.jsonl")] == [Path("run/eden-run.jsonl")]
+
+
+def test_an_unknown_way_to_resume(small):
+    with pytest.raises(errors.ConfigurationError, match="'continue' or 'restart'"):
+        data(small, resume_data="again")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"transforms": ["reverse-complment"]}, "reverse-complement"),
+        ({"transforms": [{"reverse-complement": {"chance": 1}}]}, "chance"),
+        ({"seq_length": 70_000, "create_attention_mask": True}, "an attention mask for seq_length 70000 takes 4.6 GiB"),
+        ({"store": "no-such"}, "no store plugin is named 'no-such'"),
+    ],
+)
+def test_mistakes_stop_the_run_before_the_first_batch(small, tmp_path, options, message):
+    model = Recorder()
+    with pytest.raises(errors.EdenError, match=message):
+        trainer(tmp_path, max_steps=1).fit(model, data(small, **options))
+    assert model.seen["train"] == []
 
 
 def test_reloaded_every_epoch_it_goes_on_with_the_next(small, tmp_path):

@@ -176,6 +176,23 @@ def test_with_other_global_batches_no_row_comes_twice_and_later_epochs_are_whole
             assert len(epochs) == 4 if "max_epochs" in until and until["max_epochs"] > 0 else trainer.global_step == 17, path
 
 
+@pytest.mark.parametrize("kind", [Trained, Validated])
+@pytest.mark.parametrize(("first", "then"), [(3, 13), (5, 13), (8, 13), (8, 3)])
+def test_training_that_ended_within_an_epoch_goes_on_with_the_rest_of_it(folder, tmp_path, kind, first, then):
+    further = STEPS | {"max_steps": then} if then > first else EPOCHS
+    unbroken, sizes = kind(), {"micro_batch_size": 4}
+    fit(folder, unbroken, further, sizes)
+    for hook in ("on_train_batch_end", "on_train_epoch_end", "on_train_end"):
+        saver = Saver(hook, str(tmp_path))
+        trainer = fit(folder, kind(), STEPS | {"max_steps": first}, sizes, callbacks=[saver])
+        trainer.save_checkpoint(tmp_path / "afterwards.ckpt")
+        for path, step in [*saver.saved, (str(tmp_path / "afterwards.ckpt"), first)]:
+            model = kind()
+            fit(folder, model, further, sizes, path)
+            assert model.steps == unbroken.steps[step:], path
+            assert model.numbers == unbroken.numbers[step:], path
+
+
 def test_training_told_to_leave_an_epoch_early_goes_on_with_the_next(folder, tmp_path):
     class Impatient(Trained):
         def on_train_batch_start(self, batch, index):

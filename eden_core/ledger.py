@@ -1,0 +1,226 @@
+"""The run ledger: one line of JSON for each start of a run, enough to say later what any step was trained on."""
+
+import datetime as dt
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eden_core.arguments import plain
+from eden_core.errors import InputError
+from eden_core.fingerprint import Fingerprint
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex, options_of
+from eden_core.plugins import installed_plugins
+
+if TYPE_CHECKING:
+    from eden_core.dataset import EdenDataset
+    from eden_core.loader import EdenLoader
+
+LEDGER = "eden-run.jsonl"
+"""the ledger's name in the folder of a run"""
+
+_PACKAGES = ("eden-core", "numpy", "torch", "lightning", "megatron-core", "megatron-bridge")
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """One start of a run.
+
+    Attributes:
+        time: when, ISO 8601 in UTC.
+        kind: "epochs" when a loader runs through epochs, "samples" when a Megatron loop runs through a dataset's samples.
+        step: optimizer steps that were done before; None where the loop does not say.
+        epoch, position: where the next row comes from: an epoch and the position in it (`kind` "samples": 0 and the samples
+            consumed, or None where the loop does not say).
+        epoch_rows: rows an epoch, or the samples that a Megatron loop runs through.
+        data_parallel_size, world_size: ranks that read different rows, and processes.
+        micro_batch_size, global_batch_size: in rows; None where a Megatron loop does not say.
+        drop_last, limit_batches: as the loader's.
+        seed: of the order and all draws.
+        fingerprint: of the dataset (see `Fingerprint`), as a dict.
+        left_out: ranges of rows, the number of excluded windows and a digest of them.
+        dataset: the arguments of `EdenDataset`.
+        plugins: kind, name, distribution and version of those in use.
+        versions: of packages and Python.
+    """
+
+    time: str
+    kind: str
+    step: int | None
+    epoch: int
+    position: int | None
+    epoch_rows: int
+    data_parallel_size: int
+    world_size: int
+    micro_batch_size: int | None
+    global_batch_size: int | None
+    drop_last: bool
+    limit_batches: float | None
+    seed: int
+    fingerprint: dict[str, dict[str, str]]
+    left_out: dict[str, Any]
+    dataset: dict[str, Any]
+    plugins: list[dict[str, str]]
+    versions: dict[str, str]
+
+    @classmethod
+    def of_loader(cls, loader: "EdenLoader", step: int) -> "RunStart":
+        """Describe the start of a loop over a loader, before its first batch."""
+        sampler, at = loader.rank_sampler, loader.position
+        return cls(
+            **_described(loader.dataset),
+            kind="epochs",
+            step=step,
+            epoch=at.epoch,
+            position=at.start,
+            epoch_rows=sampler.epoch_rows,
+            data_parallel_size=sampler.size,
+            micro_batch_size=sampler.micro_batch_size,
+            global_batch_size=sampler.step_rows,
+            drop_last=sampler.drop_last,
+            limit_batches=sampler.limit,
+        )
+
+    @classmethod
+    def of_samples(
+        cls,
+        dataset: "EdenDataset",
+        *,
+        consumed: int | None,
+        data_parallel_size: int,
+        micro_batch_size: int | None,
+        global_batch_size: int | None,
+    ) -> "RunStart":
+        """Describe the start of a Megatron loop over a dataset."""
+        return cls(
+            **_described(dataset),
+            kind="samples",
+            step=None,
+            epoch=0,
+            position=consumed,
+            epoch_rows=len(dataset),
+            data_parallel_size=data_parallel_size,
+            micro_batch_size=micro_batch_size,
+            global_batch_size=global_batch_size,
+            drop_last=True,
+            limit_batches=None,
+        )
+
+    @property
+    def fingerprint_recorded(self) -> Fingerprint:
+        """The fingerprint that the dataset had."""
+        return Fingerprint(self.fingerprint["order"], self.fingerprint["content"])
+
+    def append(self, run_dir: str | os.PathLike[str]) -> Path:
+        """Add this start to the ledger of a run's folder, which is made where it is missing; return the ledger's path.
+
+        The line is written in one piece and synced. A line that an earlier process left unfinished stays behind, alone.
+        """
+        path = Path(run_dir) / LEDGER
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+            file.write(b"\n" * torn + json.dumps(asdict(self)).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+
+def read_ledger(path: str | os.PathLike[str]) -> list[RunStart]:
+    """Return the starts in a ledger, oldest first; lines that were left unfinished are passed over.
+
+    Args:
+        path: the ledger, or the folder that holds it.
+
+    Raises:
+        InputError: there is no ledger, or no start in it.
+    """
+    place = Path(path) / LEDGER if Path(path).is_dir() else Path(path)
+    try:
+        lines = place.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"{place} cannot be read ({error}); expected the {LEDGER} in the folder of a run") from error
+    starts = [start for line in lines if (start := _parsed(line)) is not None]
+    if not starts:
+        raise InputError(f"{place} holds no start of a run; expected lines of JSON that a training run wrote")
+    return starts
+
+
+def _parsed(line: str) -> RunStart | None:
+    try:
+        found = json.loads(line)
+        return RunStart(**{field.name: found[field.name] for field in fields(RunStart)})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _described(dataset: "EdenDataset") -> dict[str, Any]:
+    omissions, fingerprint = dataset.omissions, dataset.fingerprint
+    return {
+        "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "world_size": _world_size(),
+        "seed": dataset.seed,
+        "fingerprint": {"order": dict(fingerprint.order), "content": dict(fingerprint.content)},
+        "left_out": {
+            "skip_rows": [list(pair) for pair in omissions.skip_rows],
+            "windows": int(omissions.windows.size),
+            "windows_digest": hashlib.blake2b(omissions.windows.tobytes(), digest_size=8).hexdigest(),
+        },
+        "dataset": _replayable(dataset),
+        "plugins": _plugins(dataset),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))} | {"python": platform.python_version()},
+    }
+
+
+def _replayable(dataset: "EdenDataset") -> dict[str, Any]:
+    """The arguments of a dataset, an open store or index as its name, place and options; other objects by their class."""
+    arguments = dict(dataset.arguments)
+    for name, place, options in (("store", "sequence_db_dir", "store_options"), ("index", "window_db_path", "index_options")):
+        source = arguments[name]
+        if isinstance(source, SequenceStore | WindowIndex):
+            chosen = {option: getattr(source, option) for option in options_of(type(source))}
+            arguments |= {name: source.name, place: source.location, options: chosen}
+        arguments[place] = None if arguments[place] is None else _absolute(str(arguments[place]))
+    if arguments["exclude_contigs"] is not None:
+        arguments["exclude_contigs"] = _absolute(str(arguments["exclude_contigs"]))
+    return {name: _plain_or_class(value) for name, value in arguments.items()}
+
+
+def _absolute(place: str) -> str:
+    return place if "://" in place else str(Path(place).absolute())
+
+
+def _plain_or_class(value: Any) -> Any:
+    try:
+        return plain(value)
+    except TypeError as error:
+        return {"object": str(error)}
+
+
+def _plugins(dataset: "EdenDataset") -> list[dict[str, str]]:
+    reader = dataset.reader
+    used: list[SequenceStore | WindowIndex | Transform] = [reader.store, reader.index, *reader.transforms]
+    classes = {type(plugin) for plugin in used}
+    return [
+        {"kind": e.kind, "name": e.name, "distribution": e.origin.distribution, "version": e.origin.version}
+        for e in installed_plugins().entries()
+        if e.plugin in classes
+    ]
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _world_size() -> int:
+    import torch.distributed
+
+    started = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if started else 1
