@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,21 @@ from eden_core.sequence_ids import extract_sample_id
 from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
+
+
+TRAINING_ONLY = frozenset({"shuffle", "skip_rows", "exclude_contigs", "exclude_from"})
+"""arguments of a dataset that hold for the training split alone"""
+
+
+def index_paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[str, str | None]:
+    """Return where the index of each split lies: as given, else `<split>_windows.db` in a folder where it is there."""
+    paths = {split: None if path is None else str(path) for split, path in given.items()}
+    if data_dir is not None:
+        for split in ("train", "validation", "test"):
+            found = Path(data_dir) / f"{split}_windows.db"
+            if split in paths and paths[split] is None and found.exists():
+                paths[split] = str(found)
+    return paths
 
 
 def opened_store(store: str | SequenceStore, location: str | None, options: Mapping[str, Any] | None) -> SequenceStore:

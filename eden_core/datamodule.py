@@ -1,6 +1,6 @@
 """EdenDataModule: the loaders of a Lightning Trainer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_info
 
 from eden_core.arguments import arguments_of, plain_arguments, shared_arguments
-from eden_core.assembly import check_samples
+from eden_core.assembly import TRAINING_ONLY, check_samples, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
@@ -32,7 +32,6 @@ _ARGUMENTS = {
     "test": "test_window_db_path",
     "predict": "predict_window_db_path",
 }
-_TRAINING_ONLY = {"shuffle", "skip_rows", "exclude_contigs"}
 
 
 class EdenDataModule(lightning.LightningDataModule):
@@ -147,7 +146,7 @@ class EdenDataModule(lightning.LightningDataModule):
         self.save_hyperparameters(plain_arguments(arguments), logger=False)
         self.arguments = arguments
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
-        self.window_db_paths = _paths({split: arguments[name] for split, name in _ARGUMENTS.items()}, data_dir)
+        self.window_db_paths = index_paths({split: arguments[name] for split, name in _ARGUMENTS.items()}, data_dir)
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None
@@ -254,7 +253,7 @@ class EdenDataModule(lightning.LightningDataModule):
             )
         options = shared_arguments(EdenDataset, self.arguments)
         if split != "train":
-            options = {name: value for name, value in options.items() if name not in _TRAINING_ONLY}
+            options = {name: value for name, value in options.items() if name not in TRAINING_ONLY}
         return EdenDataset(**options | {"sequence_db_dir": self.sequence_db_dir, "window_db_path": path, "split": split})
 
     def _splits_of(self, stage: str | None) -> list[str]:
@@ -302,13 +301,3 @@ class EdenDataModule(lightning.LightningDataModule):
         if accumulation != wanted:
             trainer.accumulate_grad_batches = wanted
             rank_zero_info(f"accumulate_grad_batches set to {wanted}, for global_batch_size {total}")
-
-
-def _paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[str, str | None]:
-    paths = {split: None if path is None else str(path) for split, path in given.items()}
-    if data_dir is not None:
-        for split in ("train", "validation", "test"):
-            found = Path(data_dir) / f"{split}_windows.db"
-            if paths[split] is None and found.exists():
-                paths[split] = str(found)
-    return paths

@@ -15,7 +15,7 @@ from eden_core.dataset import Batch, EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.fingerprint import Fingerprint
 from eden_core.layout import EncodedBatch
-from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank
+from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, is_distributed
 from eden_core.sampler import RankSampler
 from eden_core.workers import WorkerPool, check_start_method
 
@@ -229,9 +229,9 @@ class EdenLoader:
 
     def _compare(self, batch: Batch, rows: NDArray[np.int64]) -> None:
         """Compare the first batch of a run between all ranks."""
-        if not self._check_ranks:
+        wanted, self._check_ranks = self._check_ranks and is_distributed(), False
+        if not wanted:
             return
-        self._check_ranks = False
         digest = hashlib.blake2b(rows.tobytes(), digest_size=16)
         for key in ("tokens", "labels", "loss_mask"):
             digest.update(batch[key].numpy().tobytes())

@@ -54,11 +54,18 @@ class FirstBatch:
     data: str
 
 
+def is_distributed() -> bool:
+    """Return whether there are other processes to compare with: torch.distributed is initialised, with more than one."""
+    distributed = sys.modules.get("torch.distributed")
+    started = distributed is not None and distributed.is_available() and distributed.is_initialized()
+    return started and distributed.get_world_size() > 1  # type: ignore[union-attr]
+
+
 def compare_ranks(mine: FirstBatch) -> None:
     """Gather the first batches of all processes, and raise the same error in each when they do not fit together.
 
-    Nothing happens where torch.distributed is not initialised. Every process of the world must call it; with three or more
-    pipeline stages, where the middle ones read no data, every process of a stage.
+    Every process of the world must call it; with three or more pipeline stages, where the middle ones read no data, every
+    process of a stage. A process alone has nothing to compare.
 
     Raises:
         RankMismatchError: processes of one data-parallel rank read different batches, two data-parallel ranks read the same,
@@ -104,9 +111,9 @@ def _faults(found: Sequence[FirstBatch], members: dict[int, list[int]]) -> list[
 
 
 def _gathered(mine: FirstBatch) -> list[FirstBatch]:
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    if not is_distributed():
         return [mine]
+    distributed: Any = sys.modules["torch.distributed"]
     megatron, group = _megatron_state(), None
     if megatron is not None and megatron.get_pipeline_model_parallel_world_size() > 2:
         group = megatron.get_tensor_and_data_parallel_group(with_context_parallel=True)

@@ -1,6 +1,7 @@
 """Read-only SQLite files of this process: checked when opened, bounded in number, never shared with another process."""
 
 import ctypes
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -15,6 +16,21 @@ from eden_core.errors import FormatError
 
 _MAGIC = b"SQLite format 3\0"
 _UTF8 = 1
+_NETWORK = frozenset(
+    {
+        0x6969,  # NFS
+        0xFF534D42,  # CIFS
+        0xFE534D42,  # SMB2
+        0x0BD00BD0,  # Lustre
+        0x47504653,  # GPFS
+        0x19830326,  # BeeGFS
+        0x00C36400,  # Ceph
+        0x65735546,  # FUSE
+        0x01021997,  # 9P
+        0x5346414F,  # AFS
+    }
+)
+"""`f_type` of network file systems (linux/magic.h, and what those outside the kernel tree answer)"""
 
 
 @dataclass
@@ -108,25 +124,36 @@ def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
         _check_siblings(place)
     # Immutable spares the locks and stats of every statement, and works in read-only folders; the checks above make it safe.
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"  # noqa: PTH100 - resolves no links, unlike Path.resolve
+    connection: apsw.Connection | None = None
     try:
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection.execute(f"PRAGMA cache_size={cache_pages}")
-        if not auto_vacuum:
+        if not auto_vacuum and not _on_network(path):
             # Without the pointer map SQLite walks a chain of pages to the offset: through a memory map that walk is 18 times
-            # faster when warm. With it a map only costs memory and cold reads.
+            # faster when warm. With it a map only costs memory and cold reads. On a network file system a read that fails
+            # would not be an error that can be tried again, but a SIGBUS that ends the process.
             connection.execute(f"PRAGMA mmap_size={Path(path).stat().st_size}")
     except apsw.Error as error:
-        raise FormatError(f"{path} cannot be opened as an SQLite database: {error}") from error
+        damage = FormatError(f"{path} cannot be opened as an SQLite database: {error}")
+        raise file_system_error(error, path, connection) or damage from error
     return connection
 
 
-def file_system_error(error: apsw.Error, database: Database) -> OSError | None:
-    """Return the error of the file system behind an SQLite error, with its number, or None when the file itself is at fault."""
+def file_system_error(error: apsw.Error, path: str, connection: apsw.Connection | None) -> OSError | None:
+    """Return the error of the file system behind an SQLite error, with its number, or None when the file itself is at fault.
+
+    SQLite calls a file corrupt where reading it gave EIO (os_unix.c, unixRead), so its file handle is asked.
+    """
     extended = getattr(error, "extendedresult", None)
-    if not isinstance(error, apsw.IOError) or extended == apsw.SQLITE_IOERR_SHORT_READ:
+    if not isinstance(error, apsw.IOError | apsw.CorruptError) or extended == apsw.SQLITE_IOERR_SHORT_READ:
         return None
-    number = database.connection.system_errno
-    return OSError(number, os.strerror(number), database.path)
+    number = ctypes.c_int(0)
+    if connection is not None:
+        connection.file_control("main", apsw.SQLITE_FCNTL_LAST_ERRNO, ctypes.addressof(number))
+    if not number.value and isinstance(error, apsw.CorruptError):
+        return None
+    found = number.value or errno.EIO  # of a file that could not be opened SQLite does not tell
+    return OSError(found, os.strerror(found), path)
 
 
 def _check_header(path: str) -> bool:
@@ -149,6 +176,12 @@ def _check_header(path: str) -> bool:
     if encoding not in {0, _UTF8}:
         raise FormatError(f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8'")
     return any(header[52:56])
+
+
+def _on_network(path: str) -> bool:
+    """Return whether statfs(2) says that a file lies on a network file system; its `f_type` is the first word."""
+    found = (ctypes.c_long * 32)()
+    return not ctypes.CDLL(None).statfs(os.fsencode(path), found) and found[0] & 0xFFFFFFFF in _NETWORK
 
 
 def _check_siblings(path: str) -> None:

@@ -140,7 +140,7 @@ class SqliteIndex(WindowIndex):
                 return database.connection.execute(statement, bindings).fetchall()
             except apsw.Error as error:
                 damage = FormatError(f"{self.location} is no window database that can be read ({error}); {_REBUILD}")
-                raise file_system_error(error, database) or damage from error
+                raise file_system_error(error, database.path, database.connection) or damage from error
 
     def _checked_metadata(self) -> dict[str, int]:
         metadata = dict(self._query("SELECT key, value FROM metadata"))

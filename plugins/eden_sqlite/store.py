@@ -75,7 +75,7 @@ class SqliteShards(SequenceStore):
                     blob.read_into(view, places[i], count)
                 except apsw.Error as error:
                     damage = FormatError(f"{database.path} is damaged: reading {sequence_id!r} at {start} gave {error}")
-                    raise file_system_error(error, database) or damage from error
+                    raise file_system_error(error, database.path, database.connection) or damage from error
                 got[i] = count
         return _closed_up(values, wanted, got)
 
@@ -194,14 +194,14 @@ def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
         return database.connection.blob_open("main", "sequences", "nt_sequence", rows[0][0], False)
     except apsw.Error as error:
         damage = FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}")
-        raise file_system_error(error, database) or damage from error
+        raise file_system_error(error, database.path, database.connection) or damage from error
 
 
 def _query(database: Database, statement: str, bindings: tuple[str | int, ...] = ()) -> list[Any]:
     try:
         return database.connection.execute(statement, bindings).fetchall()
     except apsw.Error as error:
-        failed = file_system_error(error, database)
+        failed = file_system_error(error, database.path, database.connection)
         raise failed or FormatError(f"{database.path} is no shard that can be read: {_diagnosis(database, error)}") from error
 
 

@@ -74,6 +74,13 @@ def test_an_unguarded_script_with_workers_runs_once(small, tmp_path):
     assert "steps 3" in out
 
 
+def test_ddp_works_with_no_further_flags(small, tmp_path):
+    """Lightning starts the second process by running the script again."""
+    text = TRAINING.format(directory=small.directory, trainer='devices=2, strategy="ddp", max_epochs=1', micro=2, total=8)
+    out = run_script(tmp_path, text)
+    assert out.count("steps 10") == 2
+
+
 def test_a_transform_of_the_users_own_script_works_with_workers(small, tmp_path):
     text = f"""
     from eden_core import EdenDataset, EdenLoader, Transform

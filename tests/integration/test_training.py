@@ -1,0 +1,133 @@
+"""Training with real processes: Lightning DDP over gloo, checkpoints, SIGKILL."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ranks
+from jobs.training import global_batches
+from plain import write_seed_index, write_seed_shard
+
+from eden_core.ledger import read_ledger
+from eden_core.replay import dataset_of, rows_of_step, start_of_step
+
+TOTAL = 8
+KILLING = Path(__file__).parents[1] / "jobs" / "killing.py"
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> Path:
+    """Some 80 windows: ten steps an epoch."""
+    folder, draw = tmp_path_factory.mktemp("genome"), random.Random(7)
+    sequences = {f"BCR__ECT-S1__CT{i:02}-1": "".join(draw.choices("ACGT", k=draw.randint(5, 400))) for i in range(21)}
+    write_seed_shard(folder, "S1", sequences)
+    write_seed_index(folder / "train_windows.db", {name: len(bases) for name, bases in sequences.items()}, 64, 48)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def epoch_rows(genome) -> int:
+    return len(dataset(genome))
+
+
+def dataset(genome, **options):
+    from eden_core import EdenDataset
+
+    return EdenDataset(sequence_db_dir=str(genome), window_db_path=str(genome / "train_windows.db"), seq_length=64, **options)
+
+
+def train(genome, run, size, **options) -> list[str]:
+    return ranks.run("jobs.training:train", size, data_dir=str(genome), run=str(run), **{"total": TOTAL} | options)
+
+
+@pytest.fixture(scope="module")
+def unbroken(genome, tmp_path_factory):
+    """The global batches of 200 steps on one process, and a digest of the weights that they lead to."""
+    run = tmp_path_factory.mktemp("unbroken")
+    (weights,) = train(genome, run, 1, steps=200, micro=TOTAL)
+    return global_batches(run / "log"), weights
+
+
+@pytest.mark.parametrize(("size", "micro"), [(2, 2), (4, 1)])
+def test_any_number_of_ranks_sees_the_same_global_batches(genome, unbroken, tmp_path, size, micro):
+    train(genome, tmp_path, size, steps=200, micro=micro)
+    found = global_batches(tmp_path / "log")
+    assert len(found) == 200
+    assert found == unbroken[0]
+
+
+@pytest.mark.parametrize(("size", "micro", "workers"), [(2, 2, 2), (8, 1, 0)])
+def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(genome, unbroken, epoch_rows, tmp_path, size, micro, workers):
+    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
+    train(genome, tmp_path, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
+    found = global_batches(tmp_path / "log") | global_batches(tmp_path / "after")
+    assert found == {step: unbroken[0][step] for step in range(33)}
+    rows = [row for step in range(33) for row, _ in found[step]]
+    whole = epoch_rows - epoch_rows % TOTAL
+    assert sorted(rows[: 2 * whole]) == [*range(whole), *range(epoch_rows, epoch_rows + whole)]
+
+
+def test_lightning_s_model_parallel_strategy_says_which_ranks_share_their_rows(genome, tmp_path):
+    found = ranks.run("jobs.training:model_parallel", 4, data_dir=str(genome), run=str(tmp_path))
+    assert found == [[[0, 1], [4, 5], [8, 9]]] * 2 + [[[2, 3], [6, 7], [10, 11]]] * 2
+
+
+def test_what_a_step_was_made_of_can_be_told_afterwards(genome, tmp_path):
+    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
+    train(genome, tmp_path, 2, steps=20, micro=1, resume=True, log="after", skip_rows=[[130, 140]])
+    starts = read_ledger(tmp_path)
+    assert [(start.step, start.data_parallel_size, start.micro_batch_size) for start in starts] == [(0, 4, 2), (14, 2, 1)]
+    for log, steps in (("log", range(14)), ("after", range(14, 20))):
+        for step in steps:
+            start = start_of_step(starts, step)
+            blocks = rows_of_step(start, step, dataset_of(start))
+            trained = [
+                [row for line in lines if line["step"] == step for row in line["rows"]]
+                for lines in ([json.loads(t) for t in p.read_text().splitlines()] for p in sorted((tmp_path / log).iterdir()))
+            ]
+            assert [block.rows.tolist() for block in blocks] == trained, step
+
+
+def killed_run(genome, run, **options) -> tuple[list[str], dict]:
+    """What the killer says, and the starts and weights that it gives."""
+    settings = {"data_dir": str(genome), "run": str(run), "total": TOTAL, "save_every": 7} | options
+    done = subprocess.run([sys.executable, KILLING, json.dumps(settings)], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    *said, found = done.stdout.splitlines()
+    return said, json.loads(found)
+
+
+def check_killed_run(run, begins, steps, unbroken):
+    """Each start trained on what the unbroken run trained on, and what counts of them makes it up."""
+    effective = {}
+    for number, begin in enumerate(begins):
+        log = run / f"start-{number}"
+        found = global_batches(log) if log.exists() and any(log.iterdir()) else {}
+        assert all(batch == unbroken[step][: len(batch)] for step, batch in found.items())
+        assert min(found, default=begin) == begin
+        effective = {step: batch for step, batch in effective.items() if step < begin} | found
+    assert effective == {step: unbroken[step] for step in range(steps)}
+
+
+def test_a_run_killed_again_and_again_trains_on_the_rows_of_the_unbroken_one(genome, unbroken, tmp_path):
+    said, found = killed_run(genome, tmp_path, kills=5, sizes=[2, 1, 4], steps=60, seed=3)
+    assert sum("killed at step" in line for line in said) == 5
+    check_killed_run(tmp_path, found["begins"], 60, unbroken[0])
+
+
+def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, unbroken, tmp_path):
+    """Bit by bit: the same rows in the same order, with the optimizer that the checkpoint kept."""
+    (weights,) = train(genome, tmp_path / "whole", 1, steps=40, micro=TOTAL)
+    _, found = killed_run(genome, tmp_path / "killed", kills=2, sizes=[1], steps=40, seed=1)
+    assert found["weights"] == [weights]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_fifty_kills(genome, unbroken, tmp_path):
+    said, found = killed_run(genome, tmp_path, kills=50, sizes=[2, 1, 4, 2], steps=200, seed=11)
+    print("\n".join(said))
+    check_killed_run(tmp_path, found["begins"], 200, unbroken[0])
