@@ -113,14 +113,15 @@ def check_samples(index: WindowIndex, store: SequenceStore) -> None:
         ShardNotFoundError, SequenceNotFoundError, StaleIndexError, FormatError, OSError: what reading raises.
     """
     found = np.array(sorted(_windows_by_sample(index).values()), np.int64)
-    some = found[np.unique(np.linspace(0, found.size - 1, CHECKED_SAMPLES).astype(np.int64))]
+    count = min(found.size, CHECKED_SAMPLES)
+    some = found[np.arange(count) * found.size // count]
     store.read(replace(index.lookup(some), lengths=np.ones(some.size, np.int64)))
 
 
 def _windows_by_sample(index: WindowIndex) -> dict[str, int]:
     """One window of each sample; in a large index, of the samples that windows spread evenly come upon."""
     if len(index) > CHECKED_WINDOWS:
-        windows = index.lookup(np.linspace(0, len(index) - 1, 16 * CHECKED_SAMPLES).astype(np.int64))
+        windows = index.lookup(np.arange(16 * CHECKED_SAMPLES) * len(index) // (16 * CHECKED_SAMPLES))
         return dict(zip(map(_sample, windows.sequence_ids), windows.window_ids.tolist(), strict=True))
     return {
         _sample(contig_id): first

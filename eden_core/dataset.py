@@ -196,17 +196,20 @@ class EdenDataset(Dataset[Batch]):
         stacked: Batch = default_collate(list(rows))
         return stacked
 
-    def locate(self, rows: Sequence[int] | NDArray[np.int64]) -> Windows:
-        """Return where rows lie: sequence id, zero-based start, bases read (fewer where the sequence ends before).
+    def locate(self, rows: Sequence[int] | NDArray[np.int64], *, measured: bool = True) -> Windows:
+        """Return where rows lie: sequence id, zero-based start, number of bases.
 
         Args:
             rows: rows of the run, also beyond the first epoch, such as the `row_ids` of a loader's batch.
+            measured: whether the bases are counted in the store, which reads them; else a row is said to have as many as fit,
+                also where its sequence ends before.
 
         Raises:
             WindowOutOfRangeError: a row is negative.
         """
-        picks = self.reader.order.pick(_row_numbers(rows))
-        return self.reader.locate(self.index.lookup(picks.window_ids))
+        reader = self.reader
+        windows = reader.locate(reader.patience.lookup(self.index, reader.order.pick(_row_numbers(rows)).window_ids))
+        return reader.measured(windows) if measured else windows
 
     def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
         """Lay fetched rows out as a batch of tensors; rows that are `repeated` get no loss weight."""
@@ -241,7 +244,8 @@ class EdenDataset(Dataset[Batch]):
         self.index.close()
 
     def _sampled_windows(self) -> Windows:
-        return self.index.lookup(np.unique(np.linspace(0, len(self.index) - 1, SAMPLED_WINDOWS).astype(np.int64)))
+        count = min(len(self.index), SAMPLED_WINDOWS)
+        return self.index.lookup(np.arange(count) * len(self.index) // count)
 
     def _check_gaps(self) -> None:
         """Warn when the tokens before the bases leave rows too short to reach the next window."""

@@ -80,6 +80,16 @@ class BatchReader:
             )
         return replace(windows, lengths=np.minimum(windows.lengths, room))
 
+    def measured(self, windows: Windows) -> Windows:
+        """Return windows with as many bases as the store has of them, reading them a thousand at a time."""
+        lengths = windows.lengths.copy()
+        for first in range(0, len(windows), 1024):
+            part = slice(first, first + 1024)
+            ids = windows.sequence_ids[part]
+            some = Windows(windows.window_ids[part], ids, windows.starts[part], windows.lengths[part])
+            lengths[part] = self._read(some)[0].lengths
+        return replace(windows, lengths=lengths)
+
     def room(self, windows: Windows) -> NDArray[np.int64]:
         """Return how many tokens of bases fit into the windows' rows, int64 [W]."""
         prefixes = np.zeros(len(windows), np.int64)

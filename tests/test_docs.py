@@ -6,6 +6,9 @@ What counts, block by block:
 - `toml`, `json` and `yaml` must parse; `text` is for what is not code. There are no other languages.
 - `<!-- not run: reason -->` in the line before a block spares it.
 - `<!-- excerpt: path -->` in the line before a block: its text must occur in that file, and is not executed.
+- `<!-- file: name -->` in the line before a block: it is written to a file of that name, for later blocks to run.
+
+`sbatch` and `srun` are those of tests/commands: they start a job's tasks at once, on this machine, in the environment of SLURM.
 """
 
 import json
@@ -35,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 SECONDS = 60
 FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})\s*(?P<language>[^\s`]*)")
-DIRECTIVE = re.compile(r"<!--\s*(?P<name>not run|excerpt)\b:?\s*(?P<value>.*?)\s*-->")
+DIRECTIVE = re.compile(r"<!--\s*(?P<name>not run|excerpt|file)\b:?\s*(?P<value>.*?)\s*-->")
 LINK = re.compile(r"\[[^\]]*\]\(<?([^()\s>]+)[^()]*\)|^\[[^\]]+\]:\s+<?([^\s>]+)")
 
 
@@ -52,6 +55,7 @@ class Block:
     text: str
     not_run: str | None = None
     excerpt: str | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
         return f"{name_of(self.page)}:{self.line}"
@@ -107,11 +111,12 @@ class Runner:
 
     def __init__(self) -> None:
         self.namespace = {"__name__": "__main__"}
-        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        places = (Path(sys.executable).parent, ROOT / "tests" / "commands", os.environ["PATH"])
+        self.environment = os.environ | {"PATH": os.pathsep.join(map(str, places))}
         self.database = sqlite3.connect(":memory:")
 
     def run(self, block: Block) -> None:
-        kind = "excerpt" if block.excerpt else "skip" if block.not_run else block.language
+        kind = "excerpt" if block.excerpt else "file" if block.file else "skip" if block.not_run else block.language
         action = getattr(self, f"_{kind}", None)
         if action is None or block.language not in {"bash", "console", "json", "python", "sql", "text", "toml", "yaml"}:
             raise DocumentationError(f"{block}: unknown language {block.language!r}")
@@ -124,6 +129,9 @@ class Runner:
         text = (ROOT / block.excerpt).read_text(encoding="utf-8")
         assert block.text.strip(), "the excerpt is empty"
         assert f"\n{block.text}" in f"\n{text}", f"this text does not occur in {block.excerpt}"
+
+    def _file(self, block: Block) -> None:
+        Path(block.file).write_text(block.text, encoding="utf-8")
 
     def _skip(self, block: Block) -> None:
         pass

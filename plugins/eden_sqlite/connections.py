@@ -16,6 +16,7 @@ from eden_core.errors import FormatError
 
 _MAGIC = b"SQLite format 3\0"
 _UTF8 = 1
+_libc = ctypes.CDLL(None)
 _NETWORK = frozenset(
     {
         0x6969,  # NFS
@@ -119,20 +120,16 @@ def process_pool() -> ConnectionPool:
 
 
 def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
-    auto_vacuum = _check_header(path)
-    for place in {path, os.path.realpath(path)}:
-        _check_siblings(place)
+    """Open a database; of the metadata calls, each a round trip on a network file system, SQLite itself makes most."""
+    mapped = _check(path)
     # Immutable spares the locks and stats of every statement, and works in read-only folders; the checks above make it safe.
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"  # noqa: PTH100 - resolves no links, unlike Path.resolve
     connection: apsw.Connection | None = None
     try:
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection.execute(f"PRAGMA cache_size={cache_pages}")
-        if not auto_vacuum and not _on_network(path):
-            # Without the pointer map SQLite walks a chain of pages to the offset: through a memory map that walk is 18 times
-            # faster when warm. With it a map only costs memory and cold reads. On a network file system a read that fails
-            # would not be an error that can be tried again, but a SIGBUS that ends the process.
-            connection.execute(f"PRAGMA mmap_size={Path(path).stat().st_size}")
+        if mapped:
+            connection.execute(f"PRAGMA mmap_size={mapped}")
     except apsw.Error as error:
         damage = FormatError(f"{path} cannot be opened as an SQLite database: {error}")
         raise file_system_error(error, path, connection) or damage from error
@@ -156,11 +153,18 @@ def file_system_error(error: apsw.Error, path: str, connection: apsw.Connection 
     return OSError(found, os.strerror(found), path)
 
 
-def _check_header(path: str) -> bool:
-    """Check the database header (sqlite.org/fileformat2.html, section 1.3); return whether it has a pointer map."""
-    with Path(path).open("rb") as file:
-        header = file.read(100)
-        size = os.fstat(file.fileno()).st_size
+def _check(path: str) -> int:
+    """Check that a file is a sound UTF-8 database at rest (sqlite.org/fileformat2.html, section 1.3).
+
+    Returns:
+        How many of its bytes should be mapped into memory.
+    """
+    file, places = _opened(path)
+    try:
+        header, size = os.read(file, 100), os.fstat(file).st_size
+        local = not _on_network(file)
+    finally:
+        os.close(file)
     if len(header) < 100 or header[:16] != _MAGIC:
         what = "is empty (0 bytes)" if size == 0 else "is not an SQLite database"
         raise FormatError(
@@ -175,13 +179,29 @@ def _check_header(path: str) -> bool:
     encoding = int.from_bytes(header[56:60], "big")
     if encoding not in {0, _UTF8}:
         raise FormatError(f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8'")
-    return any(header[52:56])
+    for place in places:
+        _check_siblings(place)
+    # Without the pointer map SQLite walks a chain of pages to the offset: through a memory map that walk is 18 times faster
+    # when warm. With it a map only costs memory and cold reads. On a network file system a read that fails would not be an
+    # error that can be tried again, but a SIGBUS that ends the process.
+    pointer_map = any(header[52:56])
+    return size if local and not pointer_map else 0
 
 
-def _on_network(path: str) -> bool:
-    """Return whether statfs(2) says that a file lies on a network file system; its `f_type` is the first word."""
+def _opened(path: str) -> tuple[int, set[str]]:
+    """Open a file; return it with the paths at which its siblings may lie, two where it is a link."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), {path}
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC), {path, os.path.realpath(path)}
+
+
+def _on_network(file: int) -> bool:
+    """Return whether fstatfs(2) says that an open file lies on a network file system; its `f_type` is the first word."""
     found = (ctypes.c_long * 32)()
-    return not ctypes.CDLL(None).statfs(os.fsencode(path), found) and found[0] & 0xFFFFFFFF in _NETWORK
+    return not _libc.fstatfs(file, found) and found[0] & 0xFFFFFFFF in _NETWORK
 
 
 def _check_siblings(path: str) -> None:

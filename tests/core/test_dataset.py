@@ -139,6 +139,14 @@ def test_open_plugins_serve_as_well_as_names(small, rows):
     assert torch.equal(EdenDataset(store, index, seq_length=64, shuffle=False)[0]["tokens"], rows[0]["tokens"])
 
 
+def test_rows_are_located_with_the_bases_that_are_there(small, rows):
+    windows = rows.locate(range(80))
+    ends = (windows.starts + windows.lengths).tolist()
+    expected = [min(start + 62, len(small.sequences[name])) for name, start in small.expected_windows()]
+    assert ends == expected
+    assert set(rows.locate(range(80), measured=False).lengths.tolist()) == {62}
+
+
 def test_shared_bases_count_once(small):
     rows = EdenDataset(**small.options, count_once=True, shuffle=False)
     counted = {name: np.zeros(len(bases), int) for name, bases in small.sequences.items()}

@@ -1,9 +1,12 @@
 """Training with real processes: Lightning DDP over gloo, checkpoints, SIGKILL."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,40 @@ def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, unbroken, tmp_
     (weights,) = train(genome, tmp_path / "whole", 1, steps=40, micro=TOTAL)
     _, found = killed_run(genome, tmp_path / "killed", kills=2, sizes=[1], steps=40, seed=1)
     assert found["weights"] == [weights]
+
+
+def test_a_job_that_slurm_signals_goes_on_with_the_rows_that_it_was_not_trained_on(genome, unbroken, tmp_path):
+    """The signal comes in the middle of a step as a rule; Lightning saves a checkpoint in its handler."""
+    options = {"data_dir": str(genome), "run": str(tmp_path), "total": TOTAL, "micro": 2}
+    script = f"import json; from jobs.training import train; train(steps=10**6, **json.loads({json.dumps(options)!r}))"
+    tests = Path(__file__).parents[1]
+    slurm = {
+        "NTASKS": "1",
+        "PROCID": "0",
+        "LOCALID": "0",
+        "NODEID": "0",
+        "NODELIST": "localhost",
+        "JOB_ID": "1",
+        "JOB_NAME": "j",
+    }
+    environment = os.environ | {f"SLURM_{name}": value for name, value in slurm.items()} | {"RANK": "0", "WORLD_SIZE": "1"}
+    environment |= {"PYTHONPATH": str(tests), "PATH": f"{tests / 'commands'}:{os.environ['PATH']}", "MASTER_ADDR": "127.0.0.1"}
+    log = tmp_path / "log" / "rank-0.jsonl"
+    with subprocess.Popen([sys.executable, "-c", script], env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 60
+        while len(log.read_text().splitlines() if log.exists() else ()) < 50 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGUSR1)
+        while not (tmp_path / "requeued").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+    before = global_batches(tmp_path / "log")
+    train(genome, tmp_path, 2, steps=40, micro=2, resume=True, log="after")
+    after = global_batches(tmp_path / "after")
+    assert min(after) >= 11, process.stderr
+    assert {step: batch for step, batch in before.items() if step < min(after)} | after == {
+        s: unbroken[0][s] for s in range(40)
+    }
 
 
 @pytest.mark.slow

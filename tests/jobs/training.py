@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ class Training(lightning.LightningModule):
 
 
 def newest_checkpoint(folder: Path) -> str | None:
-    found = {int(re.search(r"step=(\d+)", path.name)[1]): str(path) for path in folder.glob("*.ckpt")}
+    """The one of the most steps; one that Lightning saves for SLURM counts as that."""
+    steps = ((re.search(r"step=(\d+)", path.name), path) for path in folder.glob("*.ckpt"))
+    found = {int(step[1]) if step else sys.maxsize: str(path) for step, path in steps}
     return found[max(found)] if found else None
 
 

@@ -152,7 +152,7 @@ def test_a_read_that_hangs_in_a_worker_is_warned_about_with_rank_worker_and_shar
 
 def test_on_a_network_file_system_shards_are_not_mapped(small, tmp_path, shim, right):
     """There a page that cannot be read must be an error, not a SIGBUS: so reads reach the shim in the seed's format too."""
-    text = f"import ctypes\nfrom eden_sqlite import connections\nconnections._on_network = lambda path: True\n{READING}"
+    text = f"import ctypes\nfrom eden_sqlite import connections\nconnections._on_network = lambda file: True\n{READING}"
     (tmp_path / "read.py").write_text(
         text.format(directory=str(small.directory), windows=str(small.windows), mode="raise", workers=0)
     )
@@ -165,6 +165,7 @@ def test_on_a_network_file_system_shards_are_not_mapped(small, tmp_path, shim, r
 
 def test_the_kind_of_a_file_system_is_told(small, monkeypatch):
     found = subprocess.run(["stat", "-f", "-c", "%t", small.directory], capture_output=True, text=True, check=True).stdout
-    assert not connections._on_network(str(small.windows))
-    monkeypatch.setattr(connections, "_NETWORK", {int(found, 16)})
-    assert connections._on_network(str(small.windows))
+    with small.windows.open() as file:
+        assert not connections._on_network(file.fileno())
+        monkeypatch.setattr(connections, "_NETWORK", {int(found, 16)})
+        assert connections._on_network(file.fileno())
