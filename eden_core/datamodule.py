@@ -182,6 +182,7 @@ class EdenDataModule(lightning.LightningDataModule):
             self._agree_on_accumulation(trainer)
             if not any(isinstance(callback, RunProgress) for callback in trainer.callbacks):
                 trainer.callbacks.insert(0, RunProgress())
+            self.restored_epoch = None
             if trainer.current_epoch == 0:
                 self._drop_loader("train")  # a new run begins with the first epoch, whatever was read before
 

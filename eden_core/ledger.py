@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import warnings
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -128,6 +129,22 @@ class RunStart:
             file.flush()
             os.fsync(file.fileno())
         return path
+
+    def append_or_warn(self, run_dir: str) -> None:
+        """Add this start to a run's ledger; where that fails, warn and let the run go on. An empty `run_dir` means none."""
+        problem: object = "it is no local folder" if "://" in run_dir else None
+        try:
+            if run_dir and problem is None:
+                self.append(run_dir)
+        except OSError as error:
+            problem = error
+        if problem is not None:
+            warnings.warn(
+                f"no ledger of this run is kept in {run_dir} ({problem}), so `eden replay` will not know what it was trained on: "
+                "give another run_dir, or run_dir='' to leave the ledger out",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def read_ledger(path: str | os.PathLike[str]) -> list[RunStart]:

@@ -28,10 +28,9 @@ class RunProgress(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Rewrite the progress in a checkpoint that training goes on from."""
-        fit_loop = checkpoint.get("loops", {}).get("fit_loop")
-        if trainer.state.fn != "fit" or fit_loop is None:
+        fit_loop, data = checkpoint.get("loops", {}).get("fit_loop"), _data_of(trainer)
+        if trainer.state.fn != "fit" or fit_loop is None or data is None:
             return
-        data: EdenDataModule = trainer.datamodule  # type: ignore[attr-defined] # set before this is called
         # Lightning restores a loader's own state in some cases only; the data module has done so in every one.
         saved = fit_loop["state_dict"].pop("combined_loader", [])
         if data.restored_epoch is None and saved:
@@ -46,15 +45,13 @@ class RunProgress(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add this start to the run ledger."""
-        data: EdenDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        data = _data_of(trainer)
+        if data is None or not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
+            return
         run_dir = data.arguments["run_dir"]
         place = str(trainer.default_root_dir if run_dir is None else run_dir)
-        if not trainer.is_global_zero or not place or getattr(trainer, "fast_dev_run", False):
-            return
-        if "://" in place:
-            rank_zero_warn(f"no run ledger is kept: {place} is no local folder; give run_dir, or run_dir='' to leave it out")
-            return
-        RunStart.of_loader(data.training_loader(), trainer.global_step).append(place)
+        start = RunStart.of_loader(data.training_loader(), trainer.global_step)
+        start.append_or_warn(place)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
@@ -63,6 +60,13 @@ class RunProgress(lightning.Callback):
         if self._resumed and pl_module.automatic_optimization:
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # noqa: SLF001
         self._resumed = False
+
+
+def _data_of(trainer: Any) -> "EdenDataModule | None":
+    """The data module of the run, which may be another one than that which added the callback."""
+    from eden_core.datamodule import EdenDataModule
+
+    return trainer.datamodule if isinstance(trainer.datamodule, EdenDataModule) else None
 
 
 def rewrite_progress(fit_loop: dict[str, Any], loader: EdenLoader, epoch: int | None) -> None:

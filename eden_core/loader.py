@@ -1,6 +1,5 @@
 """EdenLoader: the batches of one rank, in order, read ahead by workers."""
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from eden_core.dataset import Batch, EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.fingerprint import Fingerprint
 from eden_core.layout import EncodedBatch
-from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, is_distributed
-from eden_core.sampler import RankSampler
+from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
+from eden_core.sampler import RankSampler, RowBlock
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
@@ -27,12 +26,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pass:
-    """One run through an epoch: where it begins, and how many micro-batches of it were handed out."""
+    """One run through an epoch, from a position of it on."""
 
     epoch: int = 0
     start: int = 0
-    """position in the epoch"""
-    done: int = 0
 
 
 class EdenLoader:
@@ -112,10 +109,10 @@ class EdenLoader:
             "start_method": start_method,
         }
         self._next = self._pass = Pass()
-        self._passes = self._trained_before = 0
+        self._passes = self._done = self._trained_before = 0
         self._counts = {"read": 0, "without weight": 0, "unread": 0}
         if rank == 0:
-            self._log_dropped()
+            self._log_ends()
 
     def __len__(self) -> int:
         """Return the micro-batches of a whole epoch."""
@@ -128,7 +125,7 @@ class EdenLoader:
             ConfigurationError: another pass has begun meanwhile.
             RankMismatchError: the ranks do not read what they should.
         """
-        self._pass, self._next = self._next, self._after(self._next)
+        self._pass, self._next, self._done = self._next, self._after(self._next), 0
         self._report()
         self._passes += 1
         self._trained_before = self._trained()
@@ -138,9 +135,10 @@ class EdenLoader:
             encoded = next(fetched)
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)
             self._count(encoded, batch, block.repeated)
-            for part, rows in self._micro_batches(batch, block.rows, block.repeated):
-                self._compare(part, rows)
-                self._pass = replace(self._pass, done=self._pass.done + 1)
+            for part in self._micro_batches(batch):
+                if self._check_ranks:
+                    self._compare(part, block)
+                self._done += 1
                 yield part
                 if this_pass != self._passes:
                     raise ConfigurationError("this pass is over: another pass of the loader has begun, or it was closed")
@@ -152,7 +150,7 @@ class EdenLoader:
         Of a global batch that is not trained on as a whole, every row counts as unread.
         """
         at = self._pass
-        done = min(at.done, self._trained() - self._trained_before)
+        done = min(self._done, self._trained() - self._trained_before)
         if done and done >= self.rank_sampler.batches(at.epoch, at.start):
             at = self._after(at)
             epoch, consumed = at.epoch, at.start
@@ -176,22 +174,21 @@ class EdenLoader:
                 + differences
             )
         loaded = Pass(source["epoch"], source["consumed"])
-        self._next = loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded)
-        self._pass = self._next
+        self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
         """Begin the next pass with this epoch, unless it is within this epoch already."""
         if self._next.epoch != epoch:
-            self._next = self._pass = Pass(epoch)
+            self._begin(Pass(epoch))
 
     def follow(self, before: "EdenLoader") -> None:
         """Begin with the epoch that would come after the passes of another loader of the same data."""
-        self._next = self._pass = before._next  # noqa: SLF001 - of the same class
+        self._begin(before._next)  # noqa: SLF001 - of the same class
         self._check_ranks = before._check_ranks  # noqa: SLF001
 
     @property
     def position(self) -> Pass:
-        """Where the next batch comes from."""
+        """Where the pass begins that is under way, or that comes next."""
         return self._pass
 
     def close(self) -> None:
@@ -203,12 +200,15 @@ class EdenLoader:
             self._pool = None
         self.dataset.close()
 
+    def _begin(self, this: Pass) -> None:
+        self._next, self._pass, self._done = this, this, 0
+
     def _after(self, this: Pass) -> Pass:
         """The pass that follows: evaluation begins anew each time."""
         return Pass(this.epoch + 1) if self.dataset.split == "train" and not self._repeat_epoch else Pass()
 
     def _trained(self) -> int:
-        return self.trained_batches() if self.trained_batches is not None else self._pass.done
+        return self.trained_batches() if self.trained_batches is not None else self._done
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
@@ -217,26 +217,20 @@ class EdenLoader:
             self._pool = WorkerPool(self.reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _micro_batches(
-        self, batch: Batch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]
-    ) -> Iterator[tuple[Batch, NDArray[np.int64]]]:
-        """Yield micro-batches, each with the numbers of its rows but repeats."""
+    def _micro_batches(self, batch: Batch) -> Iterator[Batch]:
         size = self.rank_sampler.micro_batch_size
-        for start in range(0, len(rows), size):
+        for start in range(0, len(batch["tokens"]), size):
             part = {key: value[start : start + size] for key, value in batch.items()}
-            fresh = rows[start : start + size][~repeated[start : start + size]]
-            yield ({key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part), fresh
+            yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
-    def _compare(self, batch: Batch, rows: NDArray[np.int64]) -> None:
+    def _compare(self, batch: Batch, block: RowBlock) -> None:
         """Compare the first batch of a run between all ranks."""
-        wanted, self._check_ranks = self._check_ranks and is_distributed(), False
-        if not wanted:
+        self._check_ranks = False
+        if not is_distributed():
             return
-        digest = hashlib.blake2b(rows.tobytes(), digest_size=16)
-        for key in ("tokens", "labels", "loss_mask"):
-            digest.update(batch[key].numpy().tobytes())
         sampler = self.rank_sampler
-        seen = digest.hexdigest() if rows.size else ""
+        first = slice(sampler.micro_batch_size)
+        seen = digest_of_batch(block.rows[first][~block.repeated[first]], batch)
         compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, self.dataset.fingerprint.digest))
 
     def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
@@ -254,15 +248,15 @@ class EdenLoader:
                 _log.warning("%d of the last %d rows %s", self._counts[what], self._counts["read"], text)
         self._counts = dict.fromkeys(self._counts, 0)
 
-    def _log_dropped(self) -> None:
+    def _log_ends(self) -> None:
         sampler = self.rank_sampler
+        over = len(sampler) * sampler.stride - sampler.usual_rows
         if sampler.dropped:
-            _log.info(
-                "%d of %d rows do not fill a global batch of %d and are left out of each epoch",
-                sampler.dropped,
-                sampler.usual_rows,
-                sampler.step_rows,
-            )
+            text = "%d of %d rows do not fill a global batch of %d and are left out of each epoch"
+            _log.info(text, sampler.dropped, sampler.usual_rows, sampler.step_rows)
+        elif over:
+            text = "%d repeats with loss_mask 0 fill the last global batch of each epoch up, behind %d rows"
+            _log.info(text, over, sampler.usual_rows)
 
     def _mismatch(self, message: str) -> None:
         if self.on_mismatch != "warn":

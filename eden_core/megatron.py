@@ -1,6 +1,5 @@
 """Datasets for Megatron-LM and Megatron-Bridge: every rank builds them, the loop's own sampler numbers their samples."""
 
-import hashlib
 import importlib.util
 import sys
 import warnings
@@ -14,7 +13,7 @@ from eden_core.assembly import TRAINING_ONLY, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.ledger import LEDGER, RunStart, read_ledger
-from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, is_distributed
+from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.vocabulary import Vocabulary
 
 
@@ -135,7 +134,8 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         consumed = _consumed_samples() if self.consumed_samples is None else self.consumed_samples
         if self.check_ranks and is_distributed():
             samples = ((consumed or 0) + rank * (micro or 1) + np.arange(micro or 1)) % len(dataset)
-            compare_ranks(FirstBatch(rank, ranks, _digest(dataset, samples), dataset.fingerprint.digest))
+            seen = digest_of_batch(samples, dataset.batch(samples))
+            compare_ranks(FirstBatch(rank, ranks, seen, dataset.fingerprint.digest))
         if not self.run_dir:
             return
         if consumed != 0:
@@ -144,7 +144,7 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
             start = RunStart.of_samples(
                 dataset, consumed=consumed, data_parallel_size=ranks, micro_batch_size=micro, global_batch_size=total
             )
-            start.append(self.run_dir)
+            start.append_or_warn(self.run_dir)
 
     def _compare_with_ledger(self, dataset: EdenDataset) -> None:
         path = Path(self.run_dir) / LEDGER
@@ -159,14 +159,6 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
                 "wants a run_dir of its own"
             )
         warnings.warn(message, UserWarning, stacklevel=3)
-
-
-def _digest(dataset: EdenDataset, samples: Any) -> str:
-    batch = dataset.batch(samples)
-    digest = hashlib.blake2b(samples.tobytes(), digest_size=16)
-    for key in ("tokens", "labels", "loss_mask"):
-        digest.update(batch[key].numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _batch_sizes() -> tuple[int | None, int | None]:

@@ -1,11 +1,15 @@
 """Which data-parallel rank this process is, and whether all ranks read what they should."""
 
+import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eden_core.errors import ConfigurationError, RankMismatchError
 
@@ -59,6 +63,16 @@ def is_distributed() -> bool:
     distributed = sys.modules.get("torch.distributed")
     started = distributed is not None and distributed.is_available() and distributed.is_initialized()
     return started and distributed.get_world_size() > 1  # type: ignore[union-attr]
+
+
+def digest_of_batch(rows: NDArray[np.int64], batch: Mapping[str, Any]) -> str:
+    """Return a digest of the numbers of rows and of the tensors that they became; empty for no rows at all."""
+    if not rows.size:
+        return ""
+    digest = hashlib.blake2b(rows.tobytes(), digest_size=16)
+    for key in ("tokens", "labels", "loss_mask"):
+        digest.update(batch[key].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def compare_ranks(mine: FirstBatch) -> None:

@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -60,7 +59,7 @@ class Patience:
 
     def lookup(self, index: WindowIndex, window_ids: NDArray[np.int64]) -> Windows:
         """Look windows up, again after transient errors."""
-        with self._watched(lambda: f"looking {len(window_ids)} windows up in {index.location}"):
+        with _Task(self, "looking windows up in", index):
             return self._retried(lambda: index.lookup(window_ids), index)
 
     def read(self, store: SequenceStore, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
@@ -70,7 +69,7 @@ class Patience:
             The bases, and with `on_read_error="mask"` which windows could not be read (bool [W]; None: all could). Those hold
             one placeholder base.
         """
-        with self._watched(lambda: f"reading {len(windows)} windows of {windows.sequence_ids[0]!r} … from {_place(store)}"):
+        with _Task(self, "reading windows of", store):
             try:
                 bases = self._retried(lambda: store.read(windows), store)
             except (OSError, FormatError):
@@ -121,26 +120,31 @@ class Patience:
         worker = None if torch_data is None else torch_data.get_worker_info()
         return f"rank {rank}, " + (f"worker {worker.id}" if worker else "no worker")
 
-    @contextmanager
-    def _watched(self, what: Callable[[], str]) -> Iterator[None]:
-        """Have the watchdog of this process look at what happens inside."""
-        if not self.warning_seconds:
-            yield
-            return
-        watchdog = _watchdog()
-        before, watchdog.task = watchdog.task, _Task(time.monotonic() + self.warning_seconds, self, what)
-        watchdog.look_every(self.warning_seconds / 4)
-        try:
-            yield
-        finally:
-            watchdog.task = before
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Task:
-    deadline: float
+    """Something that the watchdog of this process looks at while it goes on."""
+
     patience: Patience
-    what: Callable[[], str]
+    what: str
+    source: SequenceStore | WindowIndex
+    deadline: float = 0.0
+    before: "_Task | None" = None
+
+    def __enter__(self) -> None:
+        seconds = self.patience.warning_seconds
+        if seconds:
+            watchdog = _watchdog()
+            self.before, self.deadline, watchdog.task = watchdog.task, time.monotonic() + seconds, self
+            watchdog.look_every(seconds / 4)
+
+    def __exit__(self, *_: object) -> None:
+        if self.deadline:
+            _watchdog().task = self.before
+
+    def __str__(self) -> str:
+        place = getattr(self.source, "reading", "") or f"{self.source.name} at {self.source.location}"
+        return f"{self.patience.who}: {self.what} {place} takes more than {self.patience.warning_seconds:g} s"
 
 
 class _Watchdog:
@@ -166,8 +170,8 @@ class _Watchdog:
                 self._sooner.clear()
             task = self.task
             if task is not None and task is not warned and time.monotonic() > task.deadline:
-                warned, patience = task, task.patience
-                _log.warning("%s: %s takes more than %g s", patience.who, task.what(), patience.warning_seconds)
+                warned = task
+                _log.warning("%s", task)
 
 
 _watchdogs: list[_Watchdog] = []
@@ -178,7 +182,3 @@ def _watchdog() -> _Watchdog:
     if not _watchdogs or _watchdogs[0].pid != os.getpid():
         _watchdogs[:] = [_Watchdog()]
     return _watchdogs[0]
-
-
-def _place(store: SequenceStore) -> str:
-    return store.reading or f"{store.name} at {store.location}"

@@ -48,9 +48,10 @@ class BatchReader:
             batch = transform.apply(batch, draws)
         self._check_fit(batch, windows)
         try:
-            return replace(self.layout.encode(batch), unread=unread)
+            encoded = self.layout.encode(batch)
         except InvalidRowError as found:
             raise self._name(found, batch) from None
+        return encoded if unread is None else replace(encoded, unread=unread)
 
     def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
         """Lay fetched rows out as token arrays (see `Layout.expand`).

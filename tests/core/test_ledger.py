@@ -97,3 +97,15 @@ def test_no_ledger(tmp_path, text, message):
         (tmp_path / LEDGER).write_text(text)
     with pytest.raises(errors.InputError, match=message):
         read_ledger(tmp_path / LEDGER)
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/run", "/dev/null/run"])
+def test_a_place_that_cannot_hold_a_ledger_is_warned_about(small, place):
+    with pytest.warns(UserWarning, match="no ledger of this run is kept in .* give another run_dir"):
+        start(small).append_or_warn(place)
+
+
+def test_no_place_is_no_ledger(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start(small).append_or_warn("")
+    assert list(tmp_path.iterdir()) == []

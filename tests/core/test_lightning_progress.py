@@ -94,9 +94,8 @@ def fit(folder, model, trainer_options, data_options, ckpt_path=None, **further)
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     options = quiet | {"num_sanity_val_steps": 0, "default_root_dir": str(folder)} | trainer_options | further
     trainer = lightning.Trainer(accelerator="cpu", **options)
-    data = EdenDataModule(
-        data_dir=str(folder), seq_length=64, num_workers=0, extra_keys=("row_ids",), run_dir="", **data_options
-    )
+    defaults = {"seq_length": 64, "num_workers": 0, "extra_keys": ("row_ids",), "run_dir": ""}
+    data = EdenDataModule(data_dir=str(folder), **defaults | data_options)
     trainer.fit(model, data, ckpt_path=ckpt_path)
     return trainer
 
@@ -191,6 +190,15 @@ def test_training_that_ended_within_an_epoch_goes_on_with_the_rest_of_it(folder,
             fit(folder, model, further, sizes, path)
             assert model.steps == unbroken.steps[step:], path
             assert model.numbers == unbroken.numbers[step:], path
+
+
+def test_with_workers_a_later_epoch_goes_on_in_its_own_order(folder, tmp_path):
+    """Lightning sets a loader's epoch only after its workers have been asked for their first batches (issue 21938 there)."""
+    saver, unbroken = Saver("on_train_batch_end", str(tmp_path)), Trained()
+    fit(folder, unbroken, EPOCHS, {"micro_batch_size": 4}, callbacks=[saver])
+    model = Trained()
+    fit(folder, model, EPOCHS, {"micro_batch_size": 4, "num_workers": 2}, saver.saved[7][0])
+    assert model.steps == unbroken.steps[8:]
 
 
 def test_training_told_to_leave_an_epoch_early_goes_on_with_the_next(folder, tmp_path):

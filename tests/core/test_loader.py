@@ -267,6 +267,12 @@ def test_rows_left_out_are_reported(small, caplog):
     assert f"{made.dataset.epoch_rows % 50} of {made.dataset.epoch_rows} rows" in caplog.text
 
 
+def test_repeats_are_counted(small, caplog):
+    with caplog.at_level(logging.INFO):
+        loader(small, split="validation", micro_batch_size=32)
+    assert "16 repeats with loss_mask 0 fill the last global batch of each epoch up, behind 80 rows" in caplog.text
+
+
 def test_an_error_in_a_worker_keeps_its_kind_and_message(small):
     made = loader(small, num_workers=1, dataset_options={"store": "sqlite-shards"})
     made.dataset.store.location = "/nowhere"

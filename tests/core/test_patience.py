@@ -110,7 +110,7 @@ def test_a_read_that_hangs_is_warned_about_once_with_rank_and_shard(caplog):
     with caplog.at_level(logging.WARNING):
         Patience(warning_seconds=0.1, rank=3).read(Slow(), windows("a"))
     assert [r.getMessage() for r in caplog.records] == [
-        "rank 3, no worker: reading 1 windows of 'a' … from shard-7.sqlite takes more than 0.1 s"
+        "rank 3, no worker: reading windows of shard-7.sqlite takes more than 0.1 s"
     ]
 
 
