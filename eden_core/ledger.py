@@ -140,7 +140,7 @@ class RunStart:
             problem = error
         if problem is not None:
             warnings.warn(
-                f"no ledger of this run is kept in {run_dir} ({problem}), so `eden replay` will not know what it was trained on: "
+                f"no ledger of this run is kept in {run_dir} ({problem}), so `eden replay` will not know what it trained on: "
                 "give another run_dir, or run_dir='' to leave the ledger out",
                 UserWarning,
                 stacklevel=3,
@@ -158,13 +158,29 @@ def read_ledger(path: str | os.PathLike[str]) -> list[RunStart]:
     """
     place = Path(path) / LEDGER if Path(path).is_dir() else Path(path)
     try:
-        lines = place.read_text(encoding="utf-8").splitlines()
+        starts = _starts(place)
     except OSError as error:
         raise InputError(f"{place} cannot be read ({error}); expected the {LEDGER} in the folder of a run") from error
-    starts = [start for line in lines if (start := _parsed(line)) is not None]
     if not starts:
         raise InputError(f"{place} holds no start of a run; expected lines of JSON that a training run wrote")
     return starts
+
+
+def last_start(run_dir: str | os.PathLike[str], kind: str) -> RunStart | None:
+    """Return the last start of a kind in the ledger of a folder, or None where there is none.
+
+    Another process may be writing the first one just now.
+    """
+    try:
+        found = [start for start in _starts(Path(run_dir) / LEDGER) if start.kind == kind]
+    except FileNotFoundError:
+        return None
+    return found[-1] if found else None
+
+
+def _starts(path: Path) -> list[RunStart]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [start for line in lines if (start := _parsed(line)) is not None]
 
 
 def _parsed(line: str) -> RunStart | None:

@@ -12,7 +12,7 @@ import numpy as np
 from eden_core.assembly import TRAINING_ONLY, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
-from eden_core.ledger import LEDGER, RunStart, read_ledger
+from eden_core.ledger import LEDGER, RunStart, last_start
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.vocabulary import Vocabulary
 
@@ -147,12 +147,12 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
             start.append_or_warn(self.run_dir)
 
     def _compare_with_ledger(self, dataset: EdenDataset) -> None:
-        path = Path(self.run_dir) / LEDGER
-        before = [start for start in read_ledger(path) if start.kind == "samples"] if path.exists() else []
-        differences = before[-1].fingerprint_recorded.differences(dataset.fingerprint) if before else ""
-        if not differences:
+        before = last_start(self.run_dir, "samples")
+        differences = "" if before is None else before.fingerprint_recorded.differences(dataset.fingerprint)
+        if before is None or not differences:
             return
-        message = f"{path} says that this run read other data when it was started at {before[-1].time}:{differences}"
+        ledger = Path(self.run_dir) / LEDGER
+        message = f"{ledger} says that this run read other data when it was started at {before.time}:{differences}"
         if self.on_mismatch != "warn":
             raise ConfigurationError(
                 f"{message}\nSamples would be repeated or left out. Go on all the same with on_mismatch='warn'; a new run "

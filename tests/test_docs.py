@@ -147,7 +147,8 @@ class Runner:
             ["bash", "-e", "-c", script or block.text],
             env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
         )  # fmt: skip
-        assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        said = done.stderr if len(done.stderr) < 6000 else f"{done.stderr[:3000]}\n…\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-2000:]}{said}"
 
     def _console(self, block: Block) -> None:
         self._bash(block, commands(block))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from eden_core import EdenDataset, EdenLoader, Transform, errors
-from eden_core.ledger import LEDGER, RunStart, read_ledger
+from eden_core.ledger import LEDGER, RunStart, last_start, read_ledger
 from eden_sqlite.store import SqliteShards
 
 
@@ -109,3 +109,13 @@ def test_no_place_is_no_ledger(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     start(small).append_or_warn("")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_start_of_a_kind(small, tmp_path):
+    assert last_start(tmp_path, "samples") is None
+    (tmp_path / LEDGER).touch()  # as another process leaves it for a moment
+    assert last_start(tmp_path, "samples") is None
+    for step in (1, 2):
+        start(small, step).append(tmp_path)
+    assert last_start(tmp_path, "epochs").step == 2
+    assert last_start(tmp_path, "samples") is None
