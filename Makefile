@@ -16,7 +16,7 @@ demo: install
 	$(BIN)/eden demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow --timeout 1800

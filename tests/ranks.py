@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+_stores: list[Any] = []
 
 
 def run(job: str, size: int, timeout: float = 120, **options: Any) -> list[Any]:
@@ -38,6 +39,7 @@ def start(job: Any, rank: int, size: int, port: int, **options: Any) -> tuple[in
         ranks = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
         os.environ |= {name: str(value) for name, value in ranks.items()}
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "tests"}
+        os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
         answer = json.dumps(job(**options)).encode()
         with os.fdopen(out, "wb") as pipe:
             pipe.write(answer)
@@ -49,9 +51,13 @@ def start(job: Any, rank: int, size: int, port: int, **options: Any) -> tuple[in
 
 
 def start_all(job: Any, size: int, **options: Any) -> dict[int, int]:
-    """Fork all ranks; process id -> pipe, in the order of the ranks."""
+    """Fork all ranks; process id -> pipe, in the order of the ranks. This process serves their store, as torchrun does."""
+    from torch.distributed import TCPStore
+
     port = free_port()
-    return dict(start(job, rank, size, port, **options) for rank in range(size))
+    started = dict(start(job, rank, size, port, **options) for rank in range(size))
+    _stores.append(TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False))
+    return started
 
 
 def wait_all(ranks: dict[int, int]) -> int:

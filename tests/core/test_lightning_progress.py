@@ -15,8 +15,8 @@ from plain import write_seed_index, write_seed_shard
 from eden_core import EdenDataModule, errors
 
 ROWS = 21
-EPOCHS = {"max_epochs": 3}
-STEPS = {"max_steps": 13, "max_epochs": -1}
+EPOCHS = {"max_epochs": 2}
+STEPS = {"max_steps": 8, "max_epochs": -1}
 HOOKS = [
     "on_train_epoch_start",
     "on_train_batch_start",

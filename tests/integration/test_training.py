@@ -107,9 +107,9 @@ def check_killed_run(run, begins, steps, unbroken):
     """Each start trained on what the unbroken run trained on, and what counts of them makes it up."""
     effective = {}
     for number, begin in enumerate(begins):
-        log = run / f"start-{number}"
-        found = global_batches(log) if log.exists() and any(log.iterdir()) else {}
-        assert all(batch == unbroken[step][: len(batch)] for step, batch in found.items())
+        found = global_batches(run / f"start-{number}")
+        for step, batch in found.items():
+            assert batch == unbroken[step][: len(batch)], f"step {step} of start {number + 1}"
         assert min(found, default=begin) == begin
         effective = {step: batch for step, batch in effective.items() if step < begin} | found
     assert effective == {step: unbroken[step] for step in range(steps)}

@@ -39,7 +39,7 @@ class TinyGPT(nn.Module):
 
 
 class Training(lightning.LightningModule):
-    """Writes one line a micro-batch: step, rank, the rows and a digest of each row's bytes."""
+    """Writes one line a micro-batch: step, number of ranks, the rows and a digest of each row's bytes."""
 
     def __init__(self, log: Path) -> None:
         super().__init__()
@@ -52,7 +52,12 @@ class Training(lightning.LightningModule):
             hashlib.blake2b(b"".join(batch[key][i].numpy().tobytes() for key in keys), digest_size=8).hexdigest()
             for i in range(len(batch["tokens"]))
         ]
-        line = {"step": self.global_step, "rank": self.global_rank, "rows": batch["row_ids"].tolist(), "digests": digests}
+        line = {
+            "step": self.global_step,
+            "ranks": self.trainer.world_size,
+            "rows": batch["row_ids"].tolist(),
+            "digests": digests,
+        }
         with self.log_file.open("a") as file:
             file.write(json.dumps(line) + "\n")
         logits = self.model(batch["tokens"], batch["position_ids"])
@@ -106,11 +111,15 @@ def train(
 def global_batches(log: str | Path) -> dict[int, list[tuple[int, str]]]:
     """Step -> (row, digest) of its global batch in order; a step that some rank did not come to is left out."""
     by_rank: list[dict[int, list]] = []
+    ranks = 0
     for path in sorted(Path(log).glob("rank-*.jsonl")):
         steps: dict[int, list] = {}
         for line in map(json.loads, (text for text in path.read_text().splitlines(keepends=True) if text.endswith("\n"))):
             steps.setdefault(line["step"], []).append(list(zip(line["rows"], line["digests"], strict=True)))
+            ranks = line["ranks"]
         by_rank.append(steps)
+    if len(by_rank) < ranks or not by_rank:
+        return {}
     common = sorted(set.intersection(*map(set, by_rank)))
     return {
         step: [row for micro in zip(*(steps[step] for steps in by_rank), strict=False) for rows in micro for row in rows]
