@@ -31,10 +31,12 @@ class RunProgress(lightning.Callback):
         fit_loop, data = checkpoint.get("loops", {}).get("fit_loop"), _data_of(trainer)
         if trainer.state.fn != "fit" or fit_loop is None or data is None:
             return
-        # Lightning restores a loader's own state in some cases only; the data module has done so in every one.
-        saved = fit_loop["state_dict"].pop("combined_loader", [])
-        if data.restored_epoch is None and saved:
-            data.load_state_dict({"train": saved[0]})
+        saved = fit_loop["state_dict"].get("combined_loader", [])
+        if len(saved) == 1 and "sources" in saved[0]:
+            # Lightning restores a loader's own state in some cases only; the data module does so in every one.
+            del fit_loop["state_dict"]["combined_loader"]
+            if data.restored_epoch is None:
+                data.load_state_dict({"train": saved[0]})
         if data.restored_epoch is not None or data.arguments["resume_data"] == "restart":
             rewrite_progress(fit_loop, data.training_loader(), data.restored_epoch)
             self._resumed = True

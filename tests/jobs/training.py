@@ -137,16 +137,23 @@ class Split(Training):
             self.model, self.device_mesh["tensor_parallel"], {"head": ColwiseParallel(output_layouts=Replicate())}
         )
 
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        assert self.trainer.estimated_stepping_batches  # asks for the loader before this strategy restores a checkpoint
+        return super().configure_optimizers()
+
 
 def model_parallel(data_dir: str, run: str) -> list[list[int]]:
-    """Train three steps on 2 x 2 ranks; return the rows that this one read."""
-    trainer = lightning.Trainer(
-        accelerator="cpu", strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=2), devices=4, max_steps=3,
-        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, default_root_dir=run,
-    )  # fmt: skip
-    data = EdenDataModule(
-        data_dir=data_dir, seq_length=SEQ_LENGTH, micro_batch_size=2, num_workers=0, rc_aug=True, extra_keys=("row_ids",)
-    )
+    """Train three steps on 2 x 2 ranks, then two more from a checkpoint; return the rows that this one read."""
     log = Path(run) / f"rank-{os.environ['RANK']}.jsonl"
-    trainer.fit(Split(log), data)
+    for steps, checkpoint in ((3, None), (5, f"{run}/saved.ckpt")):
+        trainer = lightning.Trainer(
+            accelerator="cpu", strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=2), devices=4,
+            max_steps=steps, logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+            default_root_dir=run,
+        )  # fmt: skip
+        data = EdenDataModule(
+            data_dir=data_dir, seq_length=SEQ_LENGTH, micro_batch_size=2, num_workers=0, rc_aug=True, extra_keys=("row_ids",)
+        )
+        trainer.fit(Split(log), data, ckpt_path=checkpoint)
+        trainer.save_checkpoint(f"{run}/saved.ckpt")
     return [json.loads(line)["rows"] for line in log.read_text().splitlines()]
