@@ -55,7 +55,7 @@ class EdenDataModule(lightning.LightningDataModule):
         num_workers: processes that read ahead, for each loader; 0 reads in the trainer's own.
         prefetch_factor: blocks of rows that each worker reads ahead.
         persistent_workers: whether workers live on from epoch to epoch.
-        pin_memory: whether batches are in pinned memory; None: where CUDA is available.
+        pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: how workers start: "forkserver", "spawn" or "fork".
         rc_aug: adds the transform "reverse-complement".
         use_control_tags: adds the transform "control-tags".
@@ -298,6 +298,11 @@ class EdenDataModule(lightning.LightningDataModule):
                 f"global_batch_size {total} is not micro_batch_size {micro} x {ranks} data-parallel ranks x "
                 f"accumulate_grad_batches {accumulation} = {micro * ranks * accumulation}; change one of them. "
                 f"{sizes_that_fit(total, ranks)}"
+            )
+        if wanted > 1 and not trainer.lightning_module.automatic_optimization:
+            raise ConfigurationError(
+                f"global_batch_size {total} needs {wanted} micro-batches a step, which Lightning accumulates under automatic "
+                f"optimization only: leave global_batch_size out, and step by yourself every {wanted} batches"
             )
         if accumulation != wanted:
             trainer.accumulate_grad_batches = wanted

@@ -17,7 +17,7 @@ from eden_core.arguments import arguments_of
 from eden_core.assembly import TransformSetting, check_tiling, chosen_transforms, opened_index, opened_store
 from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
-from eden_core.fingerprint import Fingerprint
+from eden_core.fingerprint import SAMPLED, Fingerprint
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.layout import EncodedBatch, Layout
 from eden_core.memory import Recycler
@@ -142,6 +142,8 @@ class EdenDataset(Dataset[Batch]):
             loss_weights=loss_weights,
             invalid_bases=invalid_bases,
         )
+        if count_once and vocabulary.table is None:
+            raise ConfigurationError(f"count_once needs one token a base, which tokenizer {vocabulary.name} does not give")
         chain = chosen_transforms(rc_aug, use_control_tags, transforms)
         bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
@@ -182,6 +184,9 @@ class EdenDataset(Dataset[Batch]):
     def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return the batch of these rows, in the order asked. Where rows are left out, the others are numbered anew.
 
+        Returns:
+            Tensors as the class says, with a leading dimension B, the number of rows.
+
         Raises:
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
@@ -212,7 +217,13 @@ class EdenDataset(Dataset[Batch]):
         return reader.measured(windows) if measured else windows
 
     def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
-        """Lay fetched rows out as a batch of tensors; rows that are `repeated` get no loss weight."""
+        """Lay fetched rows out as a batch of tensors.
+
+        Args:
+            encoded: what `reader.fetch` gave for the rows.
+            rows: int64 [B], their numbers in the run.
+            repeated: bool [B], rows that get no loss weight.
+        """
         arrays = self.reader.expand(encoded, _recycler.empty)
         if repeated.any():
             arrays["loss_mask"] = np.where(repeated[:, None], np.float32(0), arrays["loss_mask"])
@@ -226,16 +237,18 @@ class EdenDataset(Dataset[Batch]):
     def fingerprint(self) -> Fingerprint:
         """All that decides which bytes row i is, with the bases of a few windows sampled through the index."""
         reader = self.reader
-        bases = reader.patience.read(reader.store, reader.locate(self._sampled_windows()))[0]
+        bases, unread = reader.patience.read(reader.store, reader.locate(self._sampled_windows()))
         order = {"seed": self.seed, "shuffle": self.shuffle, "windows": self.epoch_rows}
         content = {
             "store": reader.store.fingerprint(),
             "index": reader.index.fingerprint(),
-            "sampled bases": hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest(),
+            SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest(),
             "tokenizer": reader.layout.vocabulary.name,
             "transforms": ", ".join(transform.fingerprint() for transform in reader.transforms),
             **self._layout_options,
         }
+        if unread is not None and unread.any():
+            del content[SAMPLED]
         return Fingerprint({k: str(v) for k, v in order.items()}, {k: str(v) for k, v in content.items()})
 
     def close(self) -> None:

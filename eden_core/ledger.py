@@ -8,7 +8,7 @@ import platform
 import warnings
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from eden_core.arguments import plain
@@ -40,7 +40,7 @@ class RunStart:
         epoch_rows: rows an epoch, or the samples that a Megatron loop runs through.
         data_parallel_size, world_size: ranks that read different rows, and processes.
         micro_batch_size, global_batch_size: in rows; None where a Megatron loop does not say.
-        drop_last, limit_batches: as the loader's.
+        drop_last, limit_batches, repeat_epoch: as the loader's.
         seed: of the order and all draws.
         fingerprint: of the dataset (see `Fingerprint`), as a dict.
         left_out: ranges of rows, the number of excluded windows and a digest of them.
@@ -67,11 +67,12 @@ class RunStart:
     dataset: dict[str, Any]
     plugins: list[dict[str, str]]
     versions: dict[str, str]
+    repeat_epoch: bool = False
 
     @classmethod
     def of_loader(cls, loader: "EdenLoader", step: int) -> "RunStart":
         """Describe the start of a loop over a loader, before its first batch."""
-        sampler, at = loader.rank_sampler, loader.position
+        sampler, at = loader.rank_sampler, loader.coming
         return cls(
             **_described(loader.dataset),
             kind="epochs",
@@ -84,6 +85,7 @@ class RunStart:
             global_batch_size=sampler.step_rows,
             drop_last=sampler.drop_last,
             limit_batches=sampler.limit,
+            repeat_epoch=loader.repeat_epoch,
         )
 
     @classmethod
@@ -169,25 +171,26 @@ def read_ledger(path: str | os.PathLike[str]) -> list[RunStart]:
 def last_start(run_dir: str | os.PathLike[str], kind: str) -> RunStart | None:
     """Return the last start of a kind in the ledger of a folder, or None where there is none.
 
-    Another process may be writing the first one just now.
+    Another process may be writing the first one just now. A ledger that cannot be read counts as none: adding to it warns.
     """
     try:
         found = [start for start in _starts(Path(run_dir) / LEDGER) if start.kind == kind]
-    except FileNotFoundError:
+    except OSError:
         return None
     return found[-1] if found else None
 
 
 def _starts(path: Path) -> list[RunStart]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [start for line in lines if (start := _parsed(line)) is not None]
 
 
 def _parsed(line: str) -> RunStart | None:
     try:
         found = json.loads(line)
-        return RunStart(**{field.name: found[field.name] for field in fields(RunStart)})
-    except (ValueError, KeyError, TypeError):
+        known = {field.name for field in fields(RunStart)}
+        return RunStart(**{name: value for name, value in found.items() if name in known})
+    except (ValueError, AttributeError, TypeError):
         return None
 
 
@@ -220,6 +223,8 @@ def _replayable(dataset: "EdenDataset") -> dict[str, Any]:
         arguments[place] = None if arguments[place] is None else _absolute(str(arguments[place]))
     if arguments["exclude_contigs"] is not None:
         arguments["exclude_contigs"] = _absolute(str(arguments["exclude_contigs"]))
+    if isinstance(arguments["tokenizer"], str | PurePath) and Path(arguments["tokenizer"]).is_file():
+        arguments["tokenizer"] = _absolute(str(arguments["tokenizer"]))
     return {name: _plain_or_class(value) for name, value in arguments.items()}
 
 

@@ -37,10 +37,14 @@ class RunProgress(lightning.Callback):
             del fit_loop["state_dict"]["combined_loader"]
             if data.restored_epoch is None:
                 data.load_state_dict({"train": saved[0]})
-        if data.restored_epoch is not None or data.arguments["resume_data"] == "restart":
-            rewrite_progress(fit_loop, data.training_loader(), data.restored_epoch)
-            self._resumed = True
-        else:
+        rewrite_progress(fit_loop, data.training_loader(), data.restored_epoch)
+        self._resumed = True
+        if data.arguments["resume_data"] == "restart":
+            rank_zero_warn(
+                "resume_data='restart': the data begin with the first epoch again, as they will with every checkpoint until it is "
+                "taken out; a job that is requeued must go on with resume_data='continue'"
+            )
+        elif data.restored_epoch is None:
             rank_zero_warn(
                 "the checkpoint holds no position in the data of EdenDataModule: training begins with the first epoch"
             )
@@ -58,7 +62,12 @@ class RunProgress(lightning.Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Have loggers go on with the step that follows; Lightning counts one too many after some checkpoints."""
+        """Have Lightning count as if an epoch that rows are skipped in had been whole, and loggers go on with the step that
+        follows, where Lightning counts one too many after some checkpoints.
+        """
+        data = _data_of(trainer)
+        if data is not None and data.training_loader().handed_out == 1:
+            skip_what_is_left_out(trainer, data.training_loader())
         if self._resumed and pl_module.automatic_optimization:
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step  # noqa: SLF001
         self._resumed = False
@@ -105,6 +114,23 @@ def rewrite_progress(fit_loop: dict[str, Any], loader: EdenLoader, epoch: int | 
         settled = interrupted or (moved and not over)
         tracker.update({key: (tracker["processed"] if settled else count) + moved for key, count in tracker.items()})
     progress["is_last_batch"] = over
+
+
+def skip_what_is_left_out(trainer: Any, loader: EdenLoader) -> None:
+    """Count the batches that a pass is shorter than an epoch as done, before its first batch is trained on.
+
+    Else an epoch with skipped rows would end before validation and checkpoints at its end are due.
+    """
+    at, fetcher = loader.position, trainer.fit_loop._data_fetcher  # noqa: SLF001
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    left_out = loader.rank_sampler.pass_batches - loader.rank_sampler.batches(at.epoch, at.start)
+    moved = left_out + 1 - progress.current.ready
+    if moved <= 0 or fetcher.length is None:
+        return
+    for name in ("ready", "started", "processed", "completed"):
+        setattr(progress.current, name, getattr(progress.current, name) + moved)
+    fetcher.fetched += moved
+    fetcher.done = progress.is_last_batch = fetcher.fetched >= fetcher.length
 
 
 def trained_batches(trainer: lightning.Trainer) -> Callable[[], int] | None:

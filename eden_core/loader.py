@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +34,9 @@ class Pass:
 
 
 class EdenLoader:
-    """Iterates over the micro-batches of one data-parallel rank; Lightning takes it as it is.
+    """Iterates over the micro-batches of one data-parallel rank.
+
+    Lightning takes it as it is; exact resume there needs `EdenDataModule`, which mends what Lightning counts.
 
     Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. One pass runs at
     a time. A worker's task is a block of consecutive micro-batches. Nothing starts before the first batch is asked for.
@@ -99,7 +102,7 @@ class EdenLoader:
         self.on_mismatch = on_mismatch
         self.trained_batches: Callable[[], int] | None = None
         """what counts the micro-batches that were trained on, where somebody does; else those handed out count as such"""
-        self._repeat_epoch = repeat_epoch
+        self.repeat_epoch = repeat_epoch
         self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
         self._num_workers = num_workers
@@ -130,9 +133,10 @@ class EdenLoader:
         self._passes += 1
         self._trained_before = self._trained()
         this_pass, epoch, start = self._passes, self._pass.epoch, self._pass.start
-        fetched = self._fetch(block.rows for block in self.rank_sampler.blocks(epoch, start, BLOCK_ROWS))
-        for block in self.rank_sampler.blocks(epoch, start, BLOCK_ROWS):
-            encoded = next(fetched)
+        ahead: deque[RowBlock] = deque()
+        blocks = self.rank_sampler.blocks(epoch, start, BLOCK_ROWS)
+        for encoded in self._fetch(_rows_of(blocks, ahead)):
+            block = ahead.popleft()
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)
             self._count(encoded, batch, block.repeated)
             for part in self._micro_batches(batch):
@@ -166,7 +170,7 @@ class EdenLoader:
         Raises:
             ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
         """
-        (source,) = state["sources"]
+        source = _source_of(state)
         differences = Fingerprint.parse(source["fingerprint"]).differences(self.dataset.fingerprint)
         if differences:
             self._mismatch(
@@ -177,8 +181,9 @@ class EdenLoader:
         self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin the next pass with this epoch, unless it is within this epoch already."""
-        if self._next.epoch != epoch:
+        """Begin the next pass with this epoch, unless reading is within this epoch already."""
+        under_way = 0 < self._done < self.rank_sampler.batches(self._pass.epoch, self._pass.start)
+        if epoch not in {self._next.epoch, self._pass.epoch if under_way else None}:
             self._begin(Pass(epoch))
 
     def follow(self, before: "EdenLoader") -> None:
@@ -188,8 +193,18 @@ class EdenLoader:
 
     @property
     def position(self) -> Pass:
-        """Where the pass begins that is under way, or that comes next."""
+        """Where the pass began that is under way or was the last, or where the first will begin."""
         return self._pass
+
+    @property
+    def handed_out(self) -> int:
+        """Batches of that pass that were asked for."""
+        return self._done
+
+    @property
+    def coming(self) -> Pass:
+        """Where the next pass will begin."""
+        return self._next
 
     def close(self) -> None:
         """Stop the workers and close the files."""
@@ -202,10 +217,11 @@ class EdenLoader:
 
     def _begin(self, this: Pass) -> None:
         self._next, self._pass, self._done = this, this, 0
+        self._passes += 1
 
     def _after(self, this: Pass) -> Pass:
         """The pass that follows: evaluation begins anew each time."""
-        return Pass(this.epoch + 1) if self.dataset.split == "train" and not self._repeat_epoch else Pass()
+        return Pass(this.epoch + 1) if self.dataset.split == "train" and not self.repeat_epoch else Pass()
 
     def _trained(self) -> int:
         return self.trained_batches() if self.trained_batches is not None else self._done
@@ -231,7 +247,13 @@ class EdenLoader:
         sampler = self.rank_sampler
         first = slice(sampler.micro_batch_size)
         seen = digest_of_batch(block.rows[first][~block.repeated[first]], batch)
-        compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, self.dataset.fingerprint.digest))
+        at = self._pass
+        plan = (
+            f"position {at.start} of epoch {at.epoch}, micro_batch_size {sampler.micro_batch_size}, global batch "
+            f"{sampler.step_rows}, drop_last {sampler.drop_last}, limit {sampler.limit}, left out "
+            f"{self.dataset.omissions.digest}"
+        )
+        compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, str(self.dataset.fingerprint), plan))
 
     def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
         """Count rows that could not be read, and those whose letters or transforms leave no loss weight at all."""
@@ -264,3 +286,20 @@ class EdenLoader:
                 f"{message}\nGo on all the same with on_mismatch='warn', or begin the data anew with resume_data='restart'"
             )
         warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def _rows_of(blocks: Iterator[RowBlock], ahead: deque[RowBlock]) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of blocks, and note the blocks that were asked for."""
+    for block in blocks:
+        ahead.append(block)
+        yield block.rows
+
+
+def _source_of(state: dict[str, Any]) -> dict[str, Any]:
+    found = state.get("sources")
+    if not isinstance(found, list) or len(found) != 1 or not {"epoch", "consumed", "fingerprint"} <= set(found[0]):
+        raise ConfigurationError(
+            f"{state!r:.200} is no state of an EdenLoader; expected what its state_dict() gave, with one source"
+        )
+    source: dict[str, Any] = found[0]
+    return source

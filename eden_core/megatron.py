@@ -133,9 +133,11 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         micro, total = _batch_sizes()
         consumed = _consumed_samples() if self.consumed_samples is None else self.consumed_samples
         if self.check_ranks and is_distributed():
-            samples = ((consumed or 0) + rank * (micro or 1) + np.arange(micro or 1)) % len(dataset)
+            samples = (consumed or 0) + rank * (micro or 1) + np.arange(micro or 1)
+            samples = samples[samples < len(dataset)]
             seen = digest_of_batch(samples, dataset.batch(samples))
-            compare_ranks(FirstBatch(rank, ranks, seen, dataset.fingerprint.digest))
+            plan = f"consumed {consumed}, micro-batch {micro}, left out {dataset.omissions.digest}"
+            compare_ranks(FirstBatch(rank, ranks, seen, str(dataset.fingerprint), plan))
         if not self.run_dir:
             return
         if consumed != 0:

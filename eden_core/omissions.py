@@ -3,21 +3,27 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from eden_core.batch import offsets_of
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.interfaces import WindowIndex
+from eden_core.mixing import digest_of
 from eden_core.order import Order
 
 _log = logging.getLogger(__name__)
 _NONE = np.empty(0, np.int64)
+
+LAST_EPOCH = 10_000
+"""epochs that ranges of rows may reach into"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +44,23 @@ class Kept:
 
     def before(self, position: int) -> int:
         """Return how many positions before this one are read."""
-        return position - int(np.clip(position - self.starts, 0, self.stops - self.starts).sum())
+        ranges = int(np.searchsorted(self.starts, position))
+        reach = max(0, int(self.stops[ranges - 1]) - position) if ranges else 0
+        return position - int(self._left_out[ranges]) + reach
 
     def positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the positions that are the `numbers`-th to be read, counted from 0."""
-        left_out = np.concatenate([[0], np.cumsum(self.stops - self.starts)])
-        return np.asarray(numbers + left_out[np.searchsorted(self.starts - left_out[:-1], numbers, side="right")], np.int64)
+        return np.asarray(numbers + self._left_out[np.searchsorted(self._read_before, numbers, side="right")], np.int64)
+
+    @cached_property
+    def _left_out(self) -> NDArray[np.int64]:
+        """Positions left out before each range, and in all."""
+        return offsets_of(self.stops - self.starts)
+
+    @cached_property
+    def _read_before(self) -> NDArray[np.int64]:
+        """Positions read before each range."""
+        return self.starts - self._left_out[:-1]
 
 
 class Omissions:
@@ -66,13 +83,21 @@ class Omissions:
         windows: NDArray[np.int64] | tuple[()] = (),
         windows_from: int = 0,
     ) -> None:
-        self.skip_rows = sorted(_row_range(pair) for pair in skip_rows)
+        self.skip_rows = sorted(_row_range(pair, len(order)) for pair in skip_rows)
         self.windows = np.asarray(windows, np.int64)
         self.windows_from = windows_from
         self._order = order
+        self._recent: dict[int, Kept] = {}
+        if self.usual_rows < 1:
+            raise ConfigurationError("every window is left out: exclude_contigs names all contigs of the index")
 
     def __bool__(self) -> bool:
         return bool(self.skip_rows) or self.windows.size > 0
+
+    @property
+    def digest(self) -> str:
+        """A short text that changes with what is left out."""
+        return digest_of(self.skip_rows, self.windows.tobytes(), self.windows_from if self.windows.size else 0)
 
     @property
     def usual_rows(self) -> int:
@@ -81,7 +106,9 @@ class Omissions:
 
     def kept(self, epoch: int) -> Kept:
         """Return which positions of an epoch are read."""
-        return _kept(self, epoch)
+        if epoch not in self._recent:
+            self._recent = {**dict(list(self._recent.items())[-1:]), epoch: self._kept(epoch)}
+        return self._recent[epoch]
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of the run that are the `numbers`-th to be read, counted from 0."""
@@ -104,6 +131,17 @@ class Omissions:
         last = max([self.windows_from, *(stop for _, stop in self.skip_rows)])
         return np.cumsum([0, *(len(self.kept(epoch)) for epoch in range(-(-last // len(self._order))))])
 
+    def _kept(self, epoch: int) -> Kept:
+        starts, stops = self._ranges(epoch)
+        order = np.argsort(starts, kind="stable")
+        starts, reach = starts[order], np.maximum.accumulate(stops[order])
+        apart = np.concatenate([[True], starts[1:] > reach[:-1]])[: starts.size]
+        last = np.concatenate([apart[1:], [True]])[: starts.size]
+        return Kept(len(self._order), starts[apart], reach[last])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_recent": {}}
+
     def _ranges(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ranges of one epoch that are left out, in any order, and they may overlap."""
         size = len(self._order)
@@ -116,20 +154,15 @@ class Omissions:
         return np.concatenate([starts, places]), np.concatenate([stops, places + 1])
 
 
-@lru_cache(maxsize=8)
-def _kept(omissions: Omissions, epoch: int) -> Kept:
-    starts, stops = omissions._ranges(epoch)  # noqa: SLF001 - of this module
-    order = np.argsort(starts, kind="stable")
-    starts, reach = starts[order], np.maximum.accumulate(stops[order])
-    apart = np.concatenate([[True], starts[1:] > reach[:-1]])[: starts.size]
-    last = np.concatenate([apart[1:], [True]])[: starts.size]
-    return Kept(len(omissions._order), starts[apart], reach[last])  # noqa: SLF001
-
-
-def _row_range(pair: Sequence[int]) -> tuple[int, int]:
+def _row_range(pair: Sequence[int], epoch_rows: int) -> tuple[int, int]:
     values = tuple(pair) if isinstance(pair, Sequence) and not isinstance(pair, str) else ()
     if len(values) != 2 or not all(isinstance(v, Integral) for v in values) or not 0 <= values[0] < values[1]:
         raise ConfigurationError(f"skip_rows has {pair!r}; expected pairs (first, stop) of rows, 0 <= first < stop")
+    if values[1] > LAST_EPOCH * epoch_rows:
+        raise ConfigurationError(
+            f"skip_rows has {pair!r}, which reaches beyond epoch {LAST_EPOCH:,} of {epoch_rows} rows each: give the row at which "
+            "reading goes on"
+        )
     return int(values[0]), int(values[1])
 
 

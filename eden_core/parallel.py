@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.errors import ConfigurationError, RankMismatchError
+from eden_core.fingerprint import Fingerprint
 
 DATA_DIMENSIONS = ("data_parallel", "dp", "data")
 """names of the data-parallel dimension of a DeviceMesh of several dimensions"""
@@ -49,13 +50,15 @@ class FirstBatch:
     Attributes:
         data_rank, data_ranks: which data-parallel rank of how many it is.
         batch: a digest of the batch and of the numbers of its rows; empty where it holds nothing but repeats.
-        data: a digest of the dataset's fingerprint.
+        data: the dataset's fingerprint.
+        plan: where it begins, its batch sizes and what it leaves out, as text.
     """
 
     data_rank: int
     data_ranks: int
     batch: str
     data: str
+    plan: str
 
 
 def is_distributed() -> bool:
@@ -108,8 +111,12 @@ def _faults(found: Sequence[FirstBatch], members: dict[int, list[int]]) -> list[
         faults.append("processes do not agree on the data-parallel ranks")
     elif set(members) != set(range(found[0].data_ranks)):
         faults.append(f"of {found[0].data_ranks} data-parallel ranks only {sorted(members)} are there")
-    if len({first.data for first in found}) > 1:
-        faults.append("processes have different data, seeds or transforms (their fingerprints differ)")
+    if len({first.plan for first in found}) > 1:
+        plans = "; ".join(sorted({first.plan for first in found})[:2])
+        faults.append(f"processes begin at different rows, or with other batch sizes, limits or rows left out ({plans})")
+    different = [Fingerprint.parse(found[0].data).differences(Fingerprint.parse(first.data)) for first in found]
+    if any(different):
+        faults.append(f"processes have different data, seeds or transforms:{next(text for text in different if text)}\n")
     faults += [
         f"processes {group} of data-parallel rank {rank} read different batches"
         for rank, group in members.items()

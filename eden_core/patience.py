@@ -23,6 +23,9 @@ TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 BACK_OFF = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """seconds between one attempt and the next"""
 
+GIVEN_UP_SECONDS = 600.0
+"""seconds during which a place that failed to the last attempt is tried once only, where rows are masked"""
+
 PLACEHOLDER = ord("A")
 """the one base of a row that could not be read: every vocabulary has it"""
 
@@ -105,12 +108,17 @@ class Patience:
             try:
                 return attempt()
             except OSError as error:
-                if error.errno not in TRANSIENT:
+                if error.errno not in TRANSIENT or time.monotonic() < _given_up.get(_place(source), 0):
                     raise
                 _log.warning("%s: %s; trying again in %g s", self.who, error, pause)
             source.close()  # a stale handle stays stale
             time.sleep(pause)
-        return attempt()
+        try:
+            return attempt()
+        except OSError:
+            if self.on_read_error == "mask":
+                _given_up[_place(source)] = time.monotonic() + GIVEN_UP_SECONDS
+            raise
 
     @property
     def who(self) -> str:
@@ -119,6 +127,10 @@ class Patience:
         torch_data = sys.modules.get("torch.utils.data")
         worker = None if torch_data is None else torch_data.get_worker_info()
         return f"rank {rank}, " + (f"worker {worker.id}" if worker else "no worker")
+
+
+def _place(source: SequenceStore | WindowIndex) -> str:
+    return getattr(source, "reading", "") or source.location
 
 
 @dataclass(eq=False)
@@ -173,6 +185,9 @@ class _Watchdog:
                 warned = task
                 _log.warning("%s", task)
 
+
+_given_up: dict[str, float] = {}
+"""place -> until when it is tried once only"""
 
 _watchdogs: list[_Watchdog] = []
 

@@ -75,19 +75,48 @@ class Replayed:
         """Yield FASTA records; the bases of a row on the "-" strand are its reverse complement already."""
         for row, bases in zip(self.rows, self.bases, strict=True):
             place = f"{row.contig}:{row.start + 1}-{row.start + row.length}({row.strand})"
-            yield f">{place} row={row.row} rank={row.rank} tag={row.tag}\n{bases.decode('ascii')}\n"
+            yield f">{place} row={row.row} rank={row.rank} tag={row.tag}\n{bases.decode('latin-1')}\n"
 
 
 def start_of_step(starts: Sequence[RunStart], step: int) -> RunStart:
-    """Return the start whose process made a step: the last one that had not done more steps before.
+    """Return the start whose process made a step, with the steps before it: the last one that had not done more.
 
     Raises:
-        InputError: no start that early is in the ledger.
+        InputError: no start that early is in the ledger, or it does not say how many steps came before one.
     """
-    found = [start for start in starts if (start.step or 0) <= step]
+    counted = _with_steps(starts)
+    found = [start for start in counted if start.step is None or start.step <= step]
     if not found:
-        raise InputError(f"step {step} lies before every start in the ledger; the earliest began with step {starts[0].step}")
+        raise InputError(f"step {step} lies before every start in the ledger; the earliest began with step {counted[0].step}")
+    if found[-1].step is None:
+        raise InputError(
+            f"the ledger does not say how many steps were done before the start of {found[-1].time}, since it lacks samples "
+            "consumed or the global batch size, or it begins in the middle of the run: ask for rows instead of a step"
+        )
     return found[-1]
+
+
+def _with_steps(starts: Sequence[RunStart]) -> list[RunStart]:
+    """Fill the steps in that were done before each start, which Megatron loops say in samples."""
+    counted: list[RunStart] = []
+    before: list[RunStart] = []
+    for start in starts:
+        if start.kind == "samples":
+            begun = start.position
+            before = [] if begun is None else [one for one in before if (one.position or 0) <= begun]
+            step = None if begun is None else 0 if not begun else _steps_until(before, begun)
+            start = replace(start, step=step)  # noqa: PLW2901
+            before.append(start)
+        counted.append(start)
+    return counted
+
+
+def _steps_until(before: Sequence[RunStart], consumed: int) -> int | None:
+    """Steps of a Megatron run until it had consumed so many samples, from the last of the starts before."""
+    last = before[-1] if before else None
+    if last is None or last.step is None or last.position is None or not last.global_batch_size:
+        return None
+    return last.step + (consumed - last.position) // last.global_batch_size
 
 
 def dataset_of(start: RunStart, **changed: object) -> EdenDataset:
@@ -144,9 +173,11 @@ def replay_step(start: RunStart, step: int, dataset: EdenDataset, rank: int | No
     return Replayed([row for part in parts for row in part.rows], [bases for part in parts for bases in part.bases])
 
 
-def replay_rows(dataset: EdenDataset, rows: range) -> Replayed:
-    """Read rows of the run again."""
-    return _replayed(dataset, RowBlock(np.array(rows, np.int64), np.zeros(len(rows), bool)), None)
+def replay_rows(start: RunStart, dataset: EdenDataset, rows: range) -> Replayed:
+    """Read rows of the run again; of a Megatron run, samples."""
+    numbers = np.array(rows, np.int64)
+    numbers = dataset.omissions.rows(numbers) if start.kind == "samples" else numbers
+    return _replayed(dataset, RowBlock(numbers, np.zeros(len(rows), bool)), None)
 
 
 def _replayed(dataset: EdenDataset, block: RowBlock, rank: int | None) -> Replayed:
@@ -195,11 +226,13 @@ def _sampler(start: RunStart, rank: int, dataset: EdenDataset) -> RankSampler:
 
 def _pass_of(start: RunStart, step: int, sampler: RankSampler) -> tuple[int, int, int]:
     """The pass of a step (epoch and position), and how many steps of it come before."""
-    if start.kind == "samples":
-        return 0, 0, step
     epoch, position, within = start.epoch, start.position or 0, step - (start.step or 0)
+    if start.kind == "samples":
+        return epoch, position, within
+    if not sampler.pass_batches:
+        raise InputError(f"limit_batches {start.limit_batches} left nothing to train on")
     while within >= (steps := -(-sampler.batches(epoch, position) // sampler.step_batches)):
-        epoch, position, within = epoch + 1, 0, within - steps
+        epoch, position, within = (0 if start.repeat_epoch else epoch + 1), 0, within - steps
     return epoch, position, within
 
 

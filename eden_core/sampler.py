@@ -60,6 +60,10 @@ class RankSampler:
                 f"global_batch_size {self.global_batch_size} is no multiple of micro_batch_size {self.micro_batch_size} x "
                 f"{self.size} data-parallel ranks = {self.stride}; {sizes_that_fit(self.step_rows, self.size)}"
             )
+        if self.limit is not None and not _is_limit(self.limit):
+            raise ConfigurationError(
+                f"the limit of batches is {self.limit!r}; expected a whole number from 0 on, or a share from 0.0 to 1.0"
+            )
         if not len(self):
             raise ConfigurationError(
                 f"an epoch has {self.usual_rows} rows, fewer than one global batch of {self.step_rows}, and drop_last leaves "
@@ -106,9 +110,10 @@ class RankSampler:
         """Return the micro-batches of the pass that begins at a position of an epoch."""
         before, kept = self._kept(epoch, start)
         left = self._batches_of(kept - before)
-        return (
-            left if self.limit is None else min(left, max(0, self.pass_batches - before // self.step_rows * self.step_batches))
-        )
+        if self.limit is None:
+            return left
+        left = min(left, max(0, self.pass_batches - before // self.step_rows * self.step_batches))
+        return max(0, left - (left - self.pass_batches) % self.step_batches)  # a limit may end the last step of each pass early
 
     def position(self, epoch: int, start: int, batches: int) -> int:
         """Return the position in the epoch behind this many micro-batches of all ranks in a pass."""
@@ -145,6 +150,10 @@ class RankSampler:
 
     def _positions(self, epoch: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.omissions.kept(epoch).positions(numbers) if self.omissions else numbers
+
+
+def _is_limit(limit: float) -> bool:
+    return not isinstance(limit, bool) and (limit >= 0 if isinstance(limit, int) else 0 <= limit <= 1)
 
 
 def sizes_that_fit(global_batch_size: int, ranks: int) -> str:

@@ -19,8 +19,13 @@ def replay(
     *,
     run: Annotated[Path, typer.Option(help="The run's eden-run.jsonl, or the folder that holds it.", metavar="LEDGER")],
     step: Annotated[int | None, typer.Option(min=0, help="Optimizer step, counted from 0 as Lightning's loggers do.")] = None,
-    rows: Annotated[str | None, typer.Option(help="Rows of the run instead of a step.", metavar="FIRST:STOP")] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="Rows (of a Megatron run: samples) instead of a step.", metavar="FIRST:STOP")
+    ] = None,
     rank: Annotated[int | None, typer.Option(min=0, help="Only what this data-parallel rank read.")] = None,
+    start: Annotated[
+        int | None, typer.Option(min=0, help="Line of the ledger, from 0, up to which to look, where runs share one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet table.", metavar="FILE")] = None,
     fasta: Annotated[Path | None, typer.Option(help="Write the bases as the model saw them.", metavar="FILE")] = None,
@@ -33,16 +38,29 @@ def replay(
 
     if (step is None) == (rows is None):
         raise ConfigurationError("give either --step or --rows")
-    starts = read_ledger(run)
-    start = starts[-1] if step is None else start_of_step(starts, step)
-    dataset = dataset_of(start, sequence_db_dir=sequence_db_dir, window_db_path=window_db_path)
-    _check(start, start.fingerprint_recorded.differences(dataset.fingerprint), on_mismatch)
-    found = replay_rows(dataset, _row_range(rows)) if step is None else replay_step(start, step, dataset, rank)
+    if rows is not None and rank is not None:
+        raise ConfigurationError("--rank goes with --step: rows are the same whatever rank read them")
+    starts = _chosen(read_ledger(run), start)
+    from_start = starts[-1] if step is None else start_of_step(starts, step)
+    dataset = dataset_of(from_start, sequence_db_dir=sequence_db_dir, window_db_path=window_db_path)
+    _check(from_start, from_start.fingerprint_recorded.differences(dataset.fingerprint), on_mismatch)
+    if step is None:
+        found = replay_rows(from_start, dataset, _row_range(rows))
+    else:
+        found = replay_step(from_start, step, dataset, rank)
     if parquet is not None:
         found.write_parquet(parquet)
     if fasta is not None:
-        fasta.write_text("".join(found.fasta()), encoding="ascii")
-    _print(found, start, step, as_json=as_json)
+        fasta.write_text("".join(found.fasta()), encoding="latin-1")
+    _print(found, from_start, step, as_json=as_json)
+
+
+def _chosen(starts: list[RunStart], last: int | None) -> list[RunStart]:
+    if last is None:
+        return starts
+    if last >= len(starts):
+        raise InputError(f"--start is {last}, and the ledger holds {len(starts)} starts, numbered from 0")
+    return starts[: last + 1]
 
 
 def _check(start: RunStart, differences: str, on_mismatch: str) -> None:

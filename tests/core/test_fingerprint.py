@@ -1,4 +1,4 @@
-from eden_core.fingerprint import Fingerprint
+from eden_core.fingerprint import SAMPLED, Fingerprint
 
 ONE = Fingerprint({"seed": "1", "windows": "80"}, {"tokenizer": "byte"})
 OTHER = Fingerprint({"seed": "2", "windows": "80"}, {"tokenizer": "nucleotide"})
@@ -28,6 +28,7 @@ def test_a_text_that_is_no_fingerprint_equals_none():
     assert "fingerprint was 0123, is absent" in Fingerprint.parse("0123").differences(ONE)
 
 
-def test_digests_differ_with_what_they_are_of():
-    assert ONE.digest != OTHER.digest
-    assert len(ONE.digest) == 16
+def test_sampled_bases_that_one_side_could_not_read_are_compared_with_nothing():
+    read = Fingerprint(ONE.order, {**ONE.content, SAMPLED: "0123"})
+    assert read.differences(ONE) == ONE.differences(read) == ""
+    assert SAMPLED in read.differences(Fingerprint(ONE.order, {**ONE.content, SAMPLED: "4567"}))

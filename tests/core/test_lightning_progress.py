@@ -192,6 +192,23 @@ def test_training_that_ended_within_an_epoch_goes_on_with_the_rest_of_it(folder,
             assert model.numbers == unbroken.numbers[step:], path
 
 
+@pytest.mark.parametrize("until", [EPOCHS, STEPS], ids=["epochs", "steps"])
+@pytest.mark.parametrize("kind", [Trained, Validated])
+@pytest.mark.parametrize(
+    ("further", "skip_rows", "micro"),
+    [({}, [(4, 12)], 4), ({}, [(2, 9), (25, 34)], 4), ({"accumulate_grad_batches": 2, "limit_train_batches": 5}, [(2, 15)], 2)],
+    ids=str,
+)
+def test_an_epoch_that_rows_are_skipped_in_ends_like_any_other(folder, tmp_path, kind, until, further, skip_rows, micro):
+    check_all_save_points(folder, tmp_path, kind, until | further, {"micro_batch_size": micro, "skip_rows": skip_rows})
+
+
+def test_an_epoch_that_rows_are_skipped_in_is_validated_at_its_end(folder):
+    model = Validated()
+    fit(folder, model, EPOCHS, {"micro_batch_size": 4, "skip_rows": [(4, 12)]})
+    assert model.validated == [3, 8]
+
+
 def test_with_workers_a_later_epoch_goes_on_in_its_own_order(folder, tmp_path):
     """Lightning sets a loader's epoch only after its workers have been asked for their first batches (issue 21938 there)."""
     saver, unbroken = Saver("on_train_batch_end", str(tmp_path)), Trained()
@@ -217,11 +234,12 @@ def test_data_can_begin_anew_with_old_weights(folder, tmp_path):
     saver, first = Saver("on_train_batch_end", str(tmp_path)), Trained()
     fit(folder, first, EPOCHS, {"micro_batch_size": 4}, callbacks=[saver])
     model = Trained()
-    trainer = fit(
-        folder, model, {"max_epochs": 2}, {"micro_batch_size": 4, "seed": 7, "resume_data": "restart"}, saver.saved[2][0]
-    )
+    options = {"micro_batch_size": 4, "seed": 7, "resume_data": "restart"}
+    trainers = []
+    text = warned(lambda: trainers.append(fit(folder, model, EPOCHS, options, saver.saved[2][0])))
+    assert "a job that is requeued must go on with resume_data='continue'" in text
     assert [rows[0] for rows in model.steps] == [0, 4, 8, 12, 16, 21, 25, 29, 33, 37]
-    assert trainer.global_step == 3 + 10
+    assert trainers[0].global_step == 3 + 10
 
 
 def test_other_data_stop_the_run_and_print_both_sides(folder, tmp_path):
@@ -245,7 +263,7 @@ def test_a_checkpoint_without_a_position_begins_with_the_first_epoch_and_says_so
     model = Validated()
     text = warned(lambda: fit(folder, model, EPOCHS, {"micro_batch_size": 4}, path))
     assert "holds no position in the data" in text
-    assert model.steps[0] == [0, 1, 2, 3]
+    assert [rows[0] for rows in model.steps] == [0, 4, 8, 12, 16, 21, 25, 29, 33, 37]
 
 
 def test_a_data_module_of_another_name_finds_its_position(folder, tmp_path):

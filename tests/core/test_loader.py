@@ -213,6 +213,14 @@ def test_an_epoch_can_be_set_and_setting_the_current_one_changes_nothing(small):
     assert everything(second)["row_ids"][0] == 3 * made.dataset.epoch_rows + 2
 
 
+def test_setting_the_epoch_that_is_being_read_does_not_begin_it_anew(small):
+    made = loader(small, micro_batch_size=2)
+    batches = iter(made)
+    next(batches)
+    made.set_epoch(0)
+    assert next(batches)["row_ids"].tolist() == [2, 3]
+
+
 def test_skipped_rows_and_excluded_contigs_do_not_come(small, tmp_path):
     name = small.expected_windows()[0][0]
     (tmp_path / "contigs.txt").write_text(f"{name}\n")
@@ -300,6 +308,27 @@ def test_what_cannot_be_sent_to_workers_is_named(small):
 def test_an_unknown_start_method(small):
     with pytest.raises(errors.ConfigurationError, match="'forkserver', 'spawn', 'fork'"):
         next(iter(loader(small, num_workers=1, start_method="thread")))
+
+
+def test_a_state_that_is_loaded_ends_the_pass_under_way(small):
+    made = loader(small)
+    batches = iter(made)
+    next(batches)
+    made.load_state_dict(made.state_dict())
+    with pytest.raises(errors.ConfigurationError, match="this pass is over"):
+        next(batches)
+
+
+@pytest.mark.parametrize("state", [{}, {"sources": []}, {"sources": [{"source": 0}]}, {"sources": [1, 2]}])
+def test_what_is_no_state(small, state):
+    with pytest.raises(errors.ConfigurationError, match="is no state of an EdenLoader"):
+        loader(small).load_state_dict(state)
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, float("nan")])
+def test_what_is_no_limit(small, limit):
+    with pytest.raises(errors.ConfigurationError, match="expected a whole number from 0 on, or a share"):
+        loader(small, limit_batches=limit)
 
 
 def test_two_passes_at_once_are_refused(small):

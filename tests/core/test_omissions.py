@@ -59,6 +59,21 @@ def test_a_long_range_takes_no_memory():
     assert omissions([(10, 10**15)], size=10**13).kept(3).starts.tolist() == [0]
 
 
+def test_a_range_without_a_likely_end():
+    with pytest.raises(errors.ConfigurationError, match="give the row at which reading goes on"):
+        omissions([(10, 10**15)])
+
+
+def test_something_must_be_left():
+    with pytest.raises(errors.ConfigurationError, match="every window is left out"):
+        omissions(windows=range(30))
+
+
+def test_digests_differ_with_what_is_left_out():
+    variants = [omissions(), omissions([(0, 1)]), omissions(windows=[0]), omissions(windows=[0], windows_from=3)]
+    assert len({variant.digest for variant in variants}) == 4
+
+
 def test_the_usual_epoch_misses_the_windows_alone():
     assert omissions([(0, 10)], [1, 2]).usual_rows == 28
 

@@ -37,20 +37,21 @@ def test_a_rank_beyond_the_size():
 
 
 def test_a_process_alone_has_nothing_to_compare():
-    compare_ranks(FirstBatch(0, 1, "a", "d"))
+    compare_ranks(FirstBatch(0, 1, "a", "d", "p"))
 
 
 @pytest.fixture(scope="module")
 def told():
     """What four ranks are told when they say these things of their first batches."""
     cases = {
-        "right": [[0, 2, "a", "d"], [0, 2, "a", "d"], [1, 2, "b", "d"], [1, 2, "b", "d"]],
-        "only repeats": [[0, 4, "a", "d"], [1, 4, "b", "d"], [2, 4, "", "d"], [3, 4, "", "d"]],
-        "peers differ": [[0, 2, "a", "d"], [0, 2, "x", "d"], [1, 2, "b", "d"], [1, 2, "b", "d"]],
-        "ranks agree": [[0, 2, "a", "d"], [0, 2, "a", "d"], [1, 2, "a", "d"], [1, 2, "a", "d"]],
-        "rank missing": [[0, 2, "a", "d"]] * 4,
-        "sizes differ": [[0, 2, "a", "d"], [1, 2, "b", "d"], [0, 1, "c", "d"], [0, 1, "c", "d"]],
-        "data differ": [[0, 2, "a", "d"], [0, 2, "a", "e"], [1, 2, "b", "d"], [1, 2, "b", "d"]],
+        "right": [[0, 2, "a", "d", "p"], [0, 2, "a", "d", "p"], [1, 2, "b", "d", "p"], [1, 2, "b", "d", "p"]],
+        "only repeats": [[0, 4, "a", "d", "p"], [1, 4, "b", "d", "p"], [2, 4, "", "d", "p"], [3, 4, "", "d", "p"]],
+        "peers differ": [[0, 2, "a", "d", "p"], [0, 2, "x", "d", "p"], [1, 2, "b", "d", "p"], [1, 2, "b", "d", "p"]],
+        "ranks agree": [[0, 2, "a", "d", "p"], [0, 2, "a", "d", "p"], [1, 2, "a", "d", "p"], [1, 2, "a", "d", "p"]],
+        "rank missing": [[0, 2, "a", "d", "p"]] * 4,
+        "sizes differ": [[0, 2, "a", "d", "p"], [1, 2, "b", "d", "p"], [0, 1, "c", "d", "p"], [0, 1, "c", "d", "p"]],
+        "plans differ": [[0, 2, "a", "d", "p"], [0, 2, "a", "d", "p"], [1, 2, "b", "d", "q"], [1, 2, "b", "d", "p"]],
+        "data differ": [[0, 2, "a", "d", "p"], [0, 2, "a", "e", "p"], [1, 2, "b", "d", "p"], [1, 2, "b", "d", "p"]],
     }
     return ranks.run("jobs.comparing:first_batches", 4, cases=cases)
 
@@ -62,12 +63,13 @@ def told():
         ("ranks agree", r"data-parallel ranks \[0, 1\] read the same rows"),
         ("rank missing", r"of 2 data-parallel ranks only \[0\] are there"),
         ("sizes differ", "do not agree on the data-parallel ranks"),
-        ("data differ", "fingerprints differ"),
+        ("plans differ", r"begin at different rows, or with other batch sizes, limits or rows left out \(p; q\)"),
+        ("data differ", "different data, seeds or transforms:\n  changes the order: fingerprint was d, is e"),
     ],
 )
 def test_ranks_that_do_not_fit_together_all_stop_with_the_same_error(told, case, message):
     assert len({answers[case] for answers in told}) == 1
-    with pytest.raises(RuntimeError, match=f"RankMismatchError: .*{message}"):
+    with pytest.raises(RuntimeError, match=f"(?s)RankMismatchError: .*{message}"):
         raise RuntimeError(told[0][case])
 
 
@@ -89,4 +91,5 @@ def test_a_loader_compares_its_first_training_batch(small):
     found = ranks.run("jobs.comparing:loaders", 2, options=small.options)
     assert all(f["right"] == f["each is alone"] == f["validation"] == "" for f in found)
     assert all("only [0] are there" in f["both are rank 0"] for f in found)
-    assert all("fingerprints differ" in f["other seeds"] for f in found)
+    assert all("changes the order: seed was 0, is 1" in f["other seeds"] for f in found)
+    assert all("rows left out" in f["other rows skipped"] and "rows left out" in f["other epochs"] for f in found)

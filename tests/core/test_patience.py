@@ -72,6 +72,20 @@ def test_errors_that_will_not_pass_are_raised_at_once(failure):
     assert store.calls == 1
 
 
+def test_a_place_that_was_given_up_is_tried_once_for_a_while():
+    store = Failing([io_error(errno.EIO)] * 99)
+    store.reading = "dead.sqlite"
+    patience = Patience("mask", back_off=QUICK)
+    for calls in (4 + 1, 2):
+        before = store.calls
+        assert patience.read(store, windows("a"))[1].tolist() == [True]
+        assert store.calls - before == calls
+    store.reading = "another.sqlite"
+    before = store.calls
+    patience.read(store, windows("a"))
+    assert store.calls - before == 4 + 1
+
+
 def test_pauses_grow():
     assert list(BACK_OFF) == sorted(BACK_OFF)
     assert 30 < sum(BACK_OFF) < 60

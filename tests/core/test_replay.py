@@ -108,7 +108,8 @@ def test_repeats_are_masked(small):
 
 def test_rows_by_number(small):
     dataset = EdenDataset(**small.options | EXTRA)
-    assert [(row.rank, row.row) for row in replay_rows(dataset, range(100, 103)).rows] == [
+    start = RunStart.of_loader(loaders(small)[0], 0)
+    assert [(row.rank, row.row) for row in replay_rows(start, dataset, range(100, 103)).rows] == [
         (None, 100),
         (None, 101),
         (None, 102),
@@ -123,9 +124,44 @@ def test_samples_of_a_megatron_run(small):
     assert [block.rows.tolist() for block in blocks] == [[sample + 2 for sample in rank] for rank in samples]
     with pytest.raises(errors.InputError, match="100 samples of the run end before step 12"):
         rows_of_step(start, 12, dataset)
+    assert [row.row for row in replay_rows(start, dataset, range(3, 6)).rows] == [3, 6, 7]
     unknown = replace(start, global_batch_size=None)
     with pytest.raises(errors.InputError, match="ask for rows"):
         rows_of_step(unknown, 0, dataset)
+
+
+def test_samples_of_a_megatron_run_whose_batches_changed(small):
+    dataset = EdenDataset(**small.options, num_samples=1000)
+    sizes = {"data_parallel_size": 1, "micro_batch_size": 4}
+    first = RunStart.of_samples(dataset, consumed=0, global_batch_size=4, **sizes)
+    second = RunStart.of_samples(dataset, consumed=40, global_batch_size=8, **sizes)
+    again = RunStart.of_samples(dataset, consumed=24, global_batch_size=12, **sizes)
+    rows = {
+        (count, step): rows_of_step(start_of_step([first, second, again][:count], step), step, dataset)[0].rows.tolist()
+        for count, step in [(2, 5), (2, 12), (3, 5), (3, 8)]
+    }
+    assert rows == {
+        (2, 5): [*range(20, 24)],
+        (2, 12): [*range(56, 64)],
+        (3, 5): [*range(20, 24)],
+        (3, 8): [*range(48, 60)],
+    }
+    for unknown in ([replace(first, global_batch_size=None), second], [replace(first, position=None)], [second]):
+        with pytest.raises(errors.InputError, match="ask for rows instead"):
+            start_of_step(unknown, 12)
+
+
+def test_an_epoch_that_was_repeated(small):
+    group = loaders(small, ranks=1, repeat_epoch=True, limit_batches=2)
+    start = RunStart.of_loader(group[0], 0)
+    steps = [rows_of_step(start, step, dataset_of(start))[0].rows.tolist() for step in (0, 1)]
+    assert steps == [[0, 1, 2, 3], [0, 1, 2, 3]]
+
+
+def test_a_limit_that_leaves_nothing(small):
+    start = RunStart.of_loader(loaders(small, limit_batches=0)[0], 0)
+    with pytest.raises(errors.InputError, match="left nothing to train on"):
+        rows_of_step(start, 0, dataset_of(start))
 
 
 def test_a_rank_that_was_not_there(small):

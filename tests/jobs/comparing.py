@@ -20,7 +20,7 @@ def told(action) -> str:
 
 
 def first_batches(cases: dict[str, list[list]]) -> dict[str, str]:
-    """Case -> what this rank is told, where the ranks say (data rank, data ranks, batch, data)."""
+    """Case -> what this rank is told, where the ranks say (data rank, data ranks, batch, data, plan)."""
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
     return {name: told(lambda said=said: compare_ranks(FirstBatch(*said[rank]))) for name, said in cases.items()}
@@ -45,8 +45,9 @@ def loaders(options: dict) -> dict[str, str]:
     torch.distributed.init_process_group("gloo")
     rank = int(os.environ["RANK"])
 
-    def first(data_parallel="auto", **further):
+    def first(data_parallel="auto", epoch=0, **further):
         loader = EdenLoader(EdenDataset(**options | further), num_workers=0, micro_batch_size=2, data_parallel=data_parallel)
+        loader.set_epoch(epoch)
         return lambda: next(iter(loader))
 
     return {
@@ -54,5 +55,7 @@ def loaders(options: dict) -> dict[str, str]:
         "both are rank 0": told(first((0, 2))),
         "each is alone": told(first((0, 1))),
         "other seeds": told(first(seed=rank)),
+        "other rows skipped": told(first(skip_rows=[(8, 9 + rank)])),
+        "other epochs": told(first(epoch=rank)),
         "validation": told(first((0, 2), split="validation")),
     }
