@@ -11,6 +11,7 @@ from eden_core.errors import ConfigurationError, InvalidSequenceIdError
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.plugins import installed_plugins
 from eden_core.sequence_ids import extract_sample_id
+from eden_core.tiling import PLAIN_RESERVE, Tiling
 from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
@@ -35,6 +36,8 @@ def opened_store(store: str | SequenceStore, location: str | None, options: Mapp
     """Return the store itself, or open the one of this name at a location."""
     if isinstance(store, SequenceStore):
         return store
+    if not isinstance(store, str):
+        raise ConfigurationError(f"store is {store!r:.80}; expected the name of a store plugin, or an open SequenceStore")
     if location is None:
         installed_plugins().find("store", store)
         raise ConfigurationError(f"store {store!r} needs sequence_db_dir, where its shards lie")
@@ -45,6 +48,8 @@ def opened_index(index: str | WindowIndex, location: str | None, options: Mappin
     """Return the index itself, or open the one of this name at a location."""
     if isinstance(index, WindowIndex):
         return index
+    if not isinstance(index, str):
+        raise ConfigurationError(f"index is {index!r:.80}; expected the name of an index plugin, or an open WindowIndex")
     if location is None:
         installed_plugins().find("index", index)
         raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
@@ -53,6 +58,8 @@ def opened_index(index: str | WindowIndex, location: str | None, options: Mappin
 
 def chosen_transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[TransformSetting]) -> list[Transform]:
     """Return the transforms that are asked for, in order, each once."""
+    if isinstance(further, str | Mapping):
+        raise ConfigurationError(f"transforms is {further!r}; expected a list, such as [{further!r}]")
     short = [name for name, wanted in (("reverse-complement", rc_aug), ("control-tags", use_control_tags)) if wanted]
     made = [_transform(setting) for setting in (*short, *further)]
     names = [transform.name for transform in made]
@@ -71,7 +78,8 @@ def _transform(setting: TransformSetting) -> Transform:
         name, options = next(iter(setting.items()))
         return installed_plugins().transform(name, options)
     raise ConfigurationError(
-        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or a Transform object"
+        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
+        "eden_core.Transform (docs/writing-a-plugin.md shows one)"
     )
 
 
@@ -91,12 +99,18 @@ def check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length
         found = ", ".join(f"{name} {getattr(tiling, name)}" for name in wrong)
         asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
         merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
+        if "window_size" in wrong and "stride" not in wrong:  # overlap as much as they do now
+            merged["stride"] = max(1, merged["window_size"] - max(PLAIN_RESERVE, tiling.window_size - tiling.stride))
         raise ConfigurationError(
             f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
-            f"tokens). Follow the index, or build it again: eden-precompute SPLIT.parquet {index.location} --force "
-            f"--window-size {merged['window_size']} --stride {merged['stride']} "
+            f"tokens). Follow the index{_followed(wrong, tiling)}, or build another one, in a file of its own: eden-precompute "
+            f"SPLIT.parquet WINDOWS.db --window-size {merged['window_size']} --stride {merged['stride']} "
             f"--window-min-length-threshold {merged['min_length']}"
         )
+
+
+def _followed(wrong: Mapping[str, int], tiling: Tiling) -> str:
+    return f" with seq_length={tiling.window_size}" if "window_size" in wrong else ""
 
 
 CHECKED_SAMPLES = 256

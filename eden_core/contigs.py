@@ -76,7 +76,9 @@ def _open(path: str | Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        raise InputError(
+            f"{path} is not a Parquet file that can be read: {error}. Tables of contigs come from eden import and eden split"
+        ) from error
     schema = file.schema_arrow
     repeated = [name for name in SCHEMA.names if schema.names.count(name) > 1]
     if repeated:

@@ -247,7 +247,7 @@ class EdenDataModule(lightning.LightningDataModule):
         path = self.window_db_paths[split]
         if path is None:
             data_dir = self.arguments["data_dir"]
-            place = "" if data_dir is None else f" (there is no {Path(data_dir) / f'{split}_windows.db'})"
+            place = "" if data_dir is None else f" (there is no {Path(data_dir).absolute() / f'{split}_windows.db'})"
             raise ConfigurationError(
                 f"there is no index of {split} windows{place}: give {_ARGUMENTS[split]}, or data_dir, with a file that "
                 "eden-precompute wrote"

@@ -308,6 +308,8 @@ def _whole(name: str, value: Any, least: int | None = None) -> int:
 def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None, masked_length: int) -> None:
     if split not in SPLITS:
         raise ConfigurationError(f"split is {split!r}; expected one of {', '.join(map(repr, SPLITS))}")
+    if isinstance(extra_keys, str):
+        raise ConfigurationError(f"extra_keys is {extra_keys!r}; expected a list, such as [{extra_keys!r}]")
     unknown = sorted(set(extra_keys) - set(EXTRA_KEYS))
     if unknown:
         raise ConfigurationError(f"extra_keys has {', '.join(unknown)}; known keys are {', '.join(EXTRA_KEYS)}")

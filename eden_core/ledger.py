@@ -1,7 +1,6 @@
 """The run ledger: one line of JSON for each start of a run, enough to say later what any step was trained on."""
 
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
@@ -43,7 +42,7 @@ class RunStart:
         drop_last, limit_batches, repeat_epoch: as the loader's.
         seed: of the order and all draws.
         fingerprint: of the dataset (see `Fingerprint`), as a dict.
-        left_out: ranges of rows, the number of excluded windows and a digest of them.
+        left_out: what `Omissions` leaves out, as text and as a digest.
         dataset: the arguments of `EdenDataset`.
         plugins: kind, name, distribution and version of those in use.
         versions: of packages and Python.
@@ -201,11 +200,7 @@ def _described(dataset: "EdenDataset") -> dict[str, Any]:
         "world_size": _world_size(),
         "seed": dataset.seed,
         "fingerprint": {"order": dict(fingerprint.order), "content": dict(fingerprint.content)},
-        "left_out": {
-            "skip_rows": [list(pair) for pair in omissions.skip_rows],
-            "windows": int(omissions.windows.size),
-            "windows_digest": hashlib.blake2b(omissions.windows.tobytes(), digest_size=8).hexdigest(),
-        },
+        "left_out": {"text": str(omissions), "digest": omissions.digest},
         "dataset": _replayable(dataset),
         "plugins": _plugins(dataset),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))} | {"python": platform.python_version()},

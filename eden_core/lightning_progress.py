@@ -7,7 +7,7 @@ import lightning
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.signature_utils import is_param_in_hook_signature
 
-from eden_core.ledger import RunStart
+from eden_core.ledger import RunStart, last_start
 from eden_core.loader import EdenLoader
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class RunProgress(lightning.Callback):
         self._resumed = True
         if data.arguments["resume_data"] == "restart":
             rank_zero_warn(
-                "resume_data='restart': the data begin with the first epoch again, as they will with every checkpoint until it is "
-                "taken out; a job that is requeued must go on with resume_data='continue'"
+                "resume_data='restart': the data begin with the first epoch again, as they will with every checkpoint until it "
+                "is taken out; a job that is requeued must go on with resume_data='continue'"
             )
         elif data.restored_epoch is None:
             rank_zero_warn(
@@ -57,13 +57,21 @@ class RunProgress(lightning.Callback):
         run_dir = data.arguments["run_dir"]
         place = str(trainer.default_root_dir if run_dir is None else run_dir)
         start = RunStart.of_loader(data.training_loader(), trainer.global_step)
+        before = last_start(place, "epochs") if place else None
+        other = "" if before is None else before.fingerprint_recorded.differences(data.training_loader().dataset.fingerprint)
+        if other:
+            rank_zero_warn(
+                f"the ledger in {place} holds another run, with other data, so `eden replay` must be told which start is "
+                f"meant: give each run a run_dir of its own{other}"
+            )
         start.append_or_warn(place)
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Have Lightning count as if an epoch that rows are skipped in had been whole, and loggers go on with the step that
-        follows, where Lightning counts one too many after some checkpoints.
+        """Have Lightning count an epoch that rows are skipped in as whole, and loggers go on with the step that follows.
+
+        After some checkpoints Lightning counts one step too many.
         """
         data = _data_of(trainer)
         if data is not None and data.training_loader().handed_out == 1:

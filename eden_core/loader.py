@@ -162,6 +162,7 @@ class EdenLoader:
             whole = done - done % self.rank_sampler.step_batches
             epoch, consumed = at.epoch, self.rank_sampler.position(at.epoch, at.start, whole)
         source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": str(self.dataset.fingerprint)}
+        source["left_out"] = str(self.dataset.omissions)
         return {"sources": [source]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -177,6 +178,9 @@ class EdenLoader:
                 "the state was taken on other data than this dataset reads, so rows would not go on where they stopped:"
                 + differences
             )
+        before, now = source.get("left_out", "nothing"), str(self.dataset.omissions)
+        if before != now and self.rank_sampler.rank == 0:
+            _log.warning("the run left out %s until here; from here on it leaves out %s", before, now)
         loaded = Pass(source["epoch"], source["consumed"])
         self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 
@@ -273,6 +277,8 @@ class EdenLoader:
     def _log_ends(self) -> None:
         sampler = self.rank_sampler
         over = len(sampler) * sampler.stride - sampler.usual_rows
+        if self.dataset.omissions:
+            _log.info("left out: %s", self.dataset.omissions)
         if sampler.dropped:
             text = "%d of %d rows do not fill a global batch of %d and are left out of each epoch"
             _log.info(text, sampler.dropped, sampler.usual_rows, sampler.step_rows)

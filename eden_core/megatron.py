@@ -1,6 +1,8 @@
 """Datasets for Megatron-LM and Megatron-Bridge: every rank builds them, the loop's own sampler numbers their samples."""
 
 import importlib.util
+import inspect
+import logging
 import sys
 import warnings
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from eden_core.errors import ConfigurationError
 from eden_core.ledger import LEDGER, RunStart, last_start
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.vocabulary import Vocabulary
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -85,6 +89,14 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
     def __post_init__(self) -> None:
         if self.on_mismatch not in {"error", "warn"}:
             raise ConfigurationError(f"on_mismatch is {self.on_mismatch!r}; expected 'error' or 'warn'")
+        own = {"store", "index", "seq_length", "sequence_db_dir", "window_db_path", "split", "num_samples"}
+        known = inspect.signature(EdenDataset).parameters
+        wrong = sorted(name for name in self.dataset_options if name in own or name not in known)
+        if wrong:
+            raise ConfigurationError(
+                f"dataset_options has {', '.join(wrong)}; expected arguments of EdenDataset, but not {', '.join(sorted(own))}, "
+                "which the provider gives itself"
+            )
         self._started = False
         self._vocabulary: tuple[Any, Vocabulary] | None = None
 
@@ -111,11 +123,17 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
     def _dataset(self, split: str, samples: int, tokenizer: str | Vocabulary) -> EdenDataset | None:
         given = {"train": self.train_window_db_path, "validation": self.val_window_db_path, "test": self.test_window_db_path}
         path = index_paths(given, self.data_dir)[split]
-        if not samples or (path is None and split != "train"):
+        if not samples:
             return None
+        if path is None and split != "train":
+            _log.warning("%d %s samples are asked for, and there is no index of that split", samples, split)
+            return None
+        if path is None:
+            place = "" if self.data_dir is None else f" (there is no {Path(self.data_dir).absolute() / 'train_windows.db'})"
+            raise ConfigurationError(f"there is no index of train windows{place}: give train_window_db_path, or data_dir")
         options = {name: v for name, v in self.dataset_options.items() if split == "train" or name not in TRAINING_ONLY}
-        place = self.sequence_db_dir if self.sequence_db_dir is not None else self.data_dir
-        options |= {"sequence_db_dir": place, "window_db_path": path, "seq_length": self.seq_length, "tokenizer": tokenizer}
+        folder = self.sequence_db_dir if self.sequence_db_dir is not None else self.data_dir
+        options |= {"sequence_db_dir": folder, "window_db_path": path, "seq_length": self.seq_length, "tokenizer": tokenizer}
         return EdenDataset(self.store, self.index, split=split, num_samples=samples, **options)
 
     def _tokenizer(self, context: Any) -> str | Vocabulary:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,12 @@ class Omissions:
     def __bool__(self) -> bool:
         return bool(self.skip_rows) or self.windows.size > 0
 
+    def __str__(self) -> str:
+        parts = [f"rows {first} to {stop - 1}" for first, stop in self.skip_rows]
+        if self.windows.size:
+            parts.append(f"{self.windows.size} windows of excluded contigs from row {self.windows_from} on")
+        return ", ".join(parts) or "nothing"
+
     @property
     def digest(self) -> str:
         """A short text that changes with what is left out."""
@@ -160,8 +166,8 @@ def _row_range(pair: Sequence[int], epoch_rows: int) -> tuple[int, int]:
         raise ConfigurationError(f"skip_rows has {pair!r}; expected pairs (first, stop) of rows, 0 <= first < stop")
     if values[1] > LAST_EPOCH * epoch_rows:
         raise ConfigurationError(
-            f"skip_rows has {pair!r}, which reaches beyond epoch {LAST_EPOCH:,} of {epoch_rows} rows each: give the row at which "
-            "reading goes on"
+            f"skip_rows has {pair!r}, which reaches beyond epoch {LAST_EPOCH:,} of {epoch_rows} rows each: give the row at "
+            "which reading goes on"
         )
     return int(values[0]), int(values[1])
 
@@ -175,6 +181,8 @@ def windows_of_contigs(index: WindowIndex, path: str) -> NDArray[np.int64]:
     Raises:
         InputError: the file cannot be read, or names nothing.
     """
+    if not isinstance(path, str | PurePath):
+        raise ConfigurationError(f"exclude_contigs is {path!r:.80}; expected the path of a text file, one contig id a line")
     try:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -184,12 +192,18 @@ def windows_of_contigs(index: WindowIndex, path: str) -> NDArray[np.int64]:
     wanted = pa.array(sorted({line for line in lines if line and not line.startswith("#")}), pa.string())
     if not len(wanted):
         raise InputError(f"exclude_contigs: {path} names no contig; expected one id a line")
-    found, windows = 0, [_NONE]
+    found, windows, example = 0, [_NONE], ""
     for batch in index.contigs():
         named = batch.filter(pc.is_in(batch.column("contig_id"), value_set=wanted))
         found += named.num_rows
+        example = example or batch.column("contig_id")[0].as_py()
         firsts, counts = (named.column(name).to_numpy() for name in ("first_window", "windows"))
         windows += [np.arange(first, first + count) for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)]
+    if not found:
+        raise InputError(
+            f"exclude_contigs: none of the {len(wanted)} contigs in {path}, such as {wanted[0].as_py()!r}, is in "
+            f"{index.location}; ids there look like {example!r}"
+        )
     if found < len(wanted):
         _log.warning(
             "exclude_contigs: %d of the %d contigs in %s are not in %s", len(wanted) - found, len(wanted), path, index.location

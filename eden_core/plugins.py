@@ -170,7 +170,9 @@ class PluginRegistry:
         missing = sorted(o for o, default in known.items() if default is Parameter.empty and o not in given)
         if unknown or missing:
             listed = ", ".join(known) or "no options"
-            what = f"has no option {', '.join(unknown)}" if unknown else f"needs the option {', '.join(missing)}"
+            close = [match for option in unknown for match in get_close_matches(option, known, n=1)]
+            hint = f" (did you mean {' and '.join(close)}?)" if close else ""
+            what = f"has no option {', '.join(unknown)}{hint}" if unknown else f"needs the option {', '.join(missing)}"
             raise PluginOptionError(f"{kind} {name!r} {what}; it takes {listed}")
         return entry.plugin(*args, **given)
 

@@ -146,7 +146,10 @@ def rows_of_step(start: RunStart, step: int, dataset: EdenDataset) -> list[RowBl
         InputError: the ledger does not say what the step depends on, or the samples of a Megatron run end before it.
     """
     if start.micro_batch_size is None or start.global_batch_size is None:
-        raise InputError("the ledger does not say the batch sizes of this start: ask for rows instead of a step")
+        raise InputError(
+            "the ledger does not say the batch sizes of this start, since Megatron's batch calculator was not initialised when "
+            "the datasets were built: ask for rows instead of a step; step s of global batches of B rows is --rows s*B:(s+1)*B"
+        )
     samplers = [_sampler(start, rank, dataset) for rank in range(start.data_parallel_size)]
     epoch, position, within = _pass_of(start, step, samplers[0])
     first, accumulated = within * samplers[0].step_batches, samplers[0].step_batches

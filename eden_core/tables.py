@@ -68,6 +68,10 @@ def weight_table(loss_weights: Mapping[str, float] | None, invalid_bases: str) -
     Raises:
         ConfigurationError: a key is neither a class nor an IUPAC letter, or a weight is negative or not finite.
     """
+    if loss_weights is not None and not isinstance(loss_weights, Mapping):
+        raise ConfigurationError(
+            f"loss_weights is {loss_weights!r}; expected weights by letter or class, such as {{'ambiguous': 0}}"
+        )
     given = dict(loss_weights or {})
     for key, weight in given.items():
         if key not in {"ambiguous", "lower"} and (len(key) != 1 or key.upper() not in IUPAC):

@@ -124,7 +124,8 @@ def _context(start_method: str, payload: object) -> BaseContext:
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"the dataset cannot be sent to worker processes ({error}); stores, indexes, transforms and tokenizers must "
-            "pickle. Use num_workers=0, or start_method='fork' at your own risk"
+            "pickle: their classes and functions belong to the top level of a module. Else use num_workers=0, or "
+            "start_method='fork' at your own risk"
         ) from error
     # A class of the user's own script can only be found in a worker by importing that script.
     context: BaseContext

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from eden_core.cli.progress import bar
+from eden_core.contigs import count_contigs
 from eden_core.importing import ImportSummary, import_fasta
 
 _ENOUGH_TO_SPLIT = 40
@@ -37,11 +38,11 @@ def import_command(
     if force:
         for index in sorted(out.glob("*_windows.db")):
             print(f"  if {index} was built for what is now replaced, build it again")
-    print(f"next: {_next_command(summary, out)}")
+    print(f"next: {_next_command(summary, out, cut=cut_every is not None)}")
 
 
-def _next_command(summary: ImportSummary, out: Path) -> str:
-    if summary.sequences < _ENOUGH_TO_SPLIT:
+def _next_command(summary: ImportSummary, out: Path, *, cut: bool) -> str:
+    if count_contigs(summary.contigs) < _ENOUGH_TO_SPLIT and not cut:
         command = shlex.join(["eden-precompute", str(summary.contigs), str(out / "train_windows.db")])
         return f"{command}   (to hold a part out, import with --cut-every BASES, then eden split)"
     shares = ["--train", "0.9", "--validation", "0.05", "--test", "0.05"]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eden_core.errors import ConfigurationError, InputError
+from eden_core.errors import ConfigurationError, FormatError, InputError, StaleIndexError
 from eden_core.ledger import RunStart, read_ledger
 
 if TYPE_CHECKING:
+    from eden_core.dataset import EdenDataset
     from eden_core.replay import Replayed
 
 
@@ -34,7 +35,7 @@ def replay(
     on_mismatch: Annotated[str, typer.Option(help='"error", or "warn" to go on when the data have changed since.')] = "error",
 ) -> None:
     """Read again what a step was made of, without training: rank, row, contig, start, strand, masked share, fill."""
-    from eden_core.replay import dataset_of, replay_rows, replay_step, start_of_step
+    from eden_core.replay import replay_rows, replay_step, start_of_step
 
     if (step is None) == (rows is None):
         raise ConfigurationError("give either --step or --rows")
@@ -42,12 +43,13 @@ def replay(
         raise ConfigurationError("--rank goes with --step: rows are the same whatever rank read them")
     starts = _chosen(read_ledger(run), start)
     from_start = starts[-1] if step is None else start_of_step(starts, step)
-    dataset = dataset_of(from_start, sequence_db_dir=sequence_db_dir, window_db_path=window_db_path)
-    _check(from_start, from_start.fingerprint_recorded.differences(dataset.fingerprint), on_mismatch)
-    if step is None:
-        found = replay_rows(from_start, dataset, _row_range(rows))
-    else:
-        found = replay_step(from_start, step, dataset, rank)
+    for path in (parquet, fasta):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigurationError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+    dataset, differences = _compared(from_start, sequence_db_dir, window_db_path)
+    _check(from_start, differences, on_mismatch)
+    wanted = None if step is not None else _row_range(rows)
+    found = replay_rows(from_start, dataset, wanted) if wanted else replay_step(from_start, step or 0, dataset, rank)
     if parquet is not None:
         found.write_parquet(parquet)
     if fasta is not None:
@@ -61,6 +63,24 @@ def _chosen(starts: list[RunStart], last: int | None) -> list[RunStart]:
     if last >= len(starts):
         raise InputError(f"--start is {last}, and the ledger holds {len(starts)} starts, numbered from 0")
     return starts[: last + 1]
+
+
+def _compared(start: RunStart, sequence_db_dir: str | None, window_db_path: str | None) -> "tuple[EdenDataset, str]":
+    """Return the dataset of a start, and what has changed since."""
+    from eden_core.replay import dataset_of
+
+    try:
+        dataset = dataset_of(start, sequence_db_dir=sequence_db_dir, window_db_path=window_db_path)
+        differences = start.fingerprint_recorded.differences(dataset.fingerprint)
+    except (FormatError, LookupError, StaleIndexError) as error:
+        read = ", ".join(str(start.dataset[name]) for name in ("sequence_db_dir", "window_db_path"))
+        raise InputError(
+            f"what the run of {start.time} read ({read}) cannot be read any more: {error}\nIf it was moved, say where it lies "
+            "now: --sequence-db-dir DIR --window-db-path FILE"
+        ) from error
+    if start.left_out.get("digest") != dataset.omissions.digest:
+        differences += f"\n  left out was {start.left_out.get('text')}, is {dataset.omissions}"
+    return dataset, differences
 
 
 def _check(start: RunStart, differences: str, on_mismatch: str) -> None:
@@ -85,7 +105,8 @@ def _print(found: "Replayed", start: RunStart, step: int | None, *, as_json: boo
         return
     if step is not None:
         print(
-            f"step {step} of the run started at {start.time}, {start.data_parallel_size} data-parallel ranks, seed {start.seed}"
+            f"step {step} of the run started at {start.time}, {start.data_parallel_size} data-parallel ranks, seed "
+            f"{start.seed}, if it got that far"
         )
     table = [tuple(asdict(found.rows[0])), *(tuple("" if v is None else str(v) for v in astuple(row)) for row in found.rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

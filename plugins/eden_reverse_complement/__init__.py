@@ -30,8 +30,8 @@ class ReverseComplement(Transform):
     augments: ClassVar[bool] = True
 
     def __init__(self, probability: float = 0.5) -> None:
-        if not 0 <= probability <= 1:
-            raise ConfigurationError(f"the probability of a reverse complement must be between 0 and 1, not {probability}")
+        if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+            raise ConfigurationError(f"the probability of a reverse complement must be between 0 and 1, not {probability!r}")
         self.probability = probability
 
     def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:

@@ -167,6 +167,7 @@ def _check(path: str) -> int:
         os.close(file)
     if len(header) < 100 or header[:16] != _MAGIC:
         what = "is empty (0 bytes)" if size == 0 else "is not an SQLite database"
+        what += " but a Parquet table" if header[:4] == b"PAR1" else ""
         raise FormatError(
             f"{path} {what}; copy it again, or write it again with eden import (a shard) or eden-precompute (a window database)"
         )

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -174,6 +175,11 @@ class SqliteShards(SequenceStore):
 
     def _missing(self, path: str, sequence_id: str) -> ShardNotFoundError:
         some = [Path(found).parent.name for found, _ in zip(self._shards(), range(5), strict=False)]
+        if not some and (stray := next(Path(self.location).glob("glm_dataset_*.sqlite"), None)) is not None:
+            return ShardNotFoundError(
+                f"{self.location} holds {stray.name} itself; expected {self._shard_path('<sample>')}: give the folder above, "
+                f"or put the shard into a folder {stray.stem.removeprefix('glm_dataset_')}"
+            )
         if not some:
             return ShardNotFoundError(
                 f"{self.location} holds no shards at all; expected {self._shard_path('<sample>')}. `eden import` writes them"
@@ -188,13 +194,23 @@ def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:
     rows = _query(database, "SELECT rowid FROM sequences WHERE contig_id = ?", (sequence_id,))
     if not rows:
         raise SequenceNotFoundError(
-            f"{database.path} has no sequence {sequence_id!r}; was the index built for another version of this store?"
+            f"{database.path} has no sequence {sequence_id!r}{_missing_shard(database, sequence_id)}; was the index built for "
+            "another version of this store? Then build it again with eden-precompute"
         )
     try:
         return database.connection.blob_open("main", "sequences", "nt_sequence", rows[0][0], False)
     except apsw.Error as error:
         damage = FormatError(f"{database.path}: the bases of {sequence_id!r} cannot be read: {error}")
         raise file_system_error(error, database.path, database.connection) or damage from error
+
+
+def _missing_shard(database: Database, sequence_id: str) -> str:
+    """Say that a sequence's own shard is missing, where the only one there was asked instead."""
+    with suppress(InvalidSequenceIdError):
+        sample = extract_sample_id(sequence_id)
+        if sample != Path(database.path).parent.name:
+            return f" (it is the only shard there; that of {sample!r} is missing)"
+    return ""
 
 
 def _query(database: Database, statement: str, bindings: tuple[str | int, ...] = ()) -> list[Any]:

@@ -1,4 +1,5 @@
 import shutil
+import warnings
 from pathlib import Path
 
 import lightning
@@ -199,7 +200,17 @@ def test_each_start_adds_a_line_to_the_ledger(small, tmp_path):
     first, second = read_ledger(tmp_path)
     assert (first.step, first.position, first.micro_batch_size, first.global_batch_size) == (0, 0, 4, 8)
     assert (second.step, second.position, second.micro_batch_size) == (3, 24, 2)
-    assert second.left_out["skip_rows"] == [[30, 40]]
+    assert second.left_out["text"] == "rows 30 to 39"
+
+
+def test_another_run_in_the_same_folder_is_warned_about(small, tmp_path):
+    trainer(tmp_path, max_steps=1).fit(Recorder(), data(small))
+    trainer(tmp_path, max_steps=1).fit(Recorder(), data(small))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, seed=5))
+    (text,) = [str(warning.message) for warning in seen if "another run" in str(warning.message)]
+    assert "changes the order: seed was 42, is 5" in text
 
 
 def test_the_ledger_s_place_can_be_chosen_or_none(small, tmp_path):

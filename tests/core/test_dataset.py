@@ -211,7 +211,7 @@ def test_fingerprints_differ_with_the_bases(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seq_length": 128}, "built with window_size 64, but window_size 128 is asked for.*--window-size 128 --stride 48"),
+        ({"seq_length": 128}, "built with window_size 64, but window_size 128 is asked for.*--window-size 128 --stride 112"),
         ({"stride": 32}, "built with stride 48, but stride 32 is asked for"),
         ({"window_min_length_threshold": 9}, "--window-min-length-threshold 9"),
         ({"window_size": 32}, "window_size 32 and seq_length 64 differ"),
@@ -223,6 +223,11 @@ def test_fingerprints_differ_with_the_bases(tmp_path):
         ({"window_db_path": None}, "needs window_db_path"),
         ({"rc_aug": True, "transforms": ["reverse-complement"]}, "more than once"),
         ({"transforms": [3]}, "is no transform"),
+        ({"transforms": "reverse-complement"}, "expected a list, such as"),
+        ({"extra_keys": "row_ids"}, "expected a list, such as"),
+        ({"loss_weights": 0.5}, "expected weights by letter or class"),
+        ({"store": object()}, "expected the name of a store plugin"),
+        ({"index": 3}, "expected the name of an index plugin"),
     ],
 )
 def test_contradictions_are_errors(small, options, message):

@@ -117,6 +117,7 @@ def test_state_is_plain(small):
         "epoch": int,
         "consumed": int,
         "fingerprint": str,
+        "left_out": str,
     }
 
 
@@ -231,6 +232,14 @@ def test_skipped_rows_and_excluded_contigs_do_not_come(small, tmp_path):
     assert name not in made.dataset.locate(rows).sequence_ids
     excluded = sum(window[0] == name for window in small.expected_windows())
     assert 80 - 5 - excluded <= rows.numel() < 80 - excluded
+
+
+def test_leaving_out_other_rows_than_before_is_warned_about(small, caplog):
+    state = loader(small, dataset_options={"skip_rows": [(30, 33)]}).state_dict()
+    loader(small, dataset_options={"skip_rows": [(30, 33)]}).load_state_dict(state)
+    assert not caplog.records
+    loader(small).load_state_dict(state)
+    assert "left out rows 30 to 32 until here; from here on it leaves out nothing" in caplog.text
 
 
 def test_leaving_data_out_on_resume_goes_on_with_the_row_that_follows(small):

@@ -114,8 +114,19 @@ def test_as_many_samples_as_the_loop_asks_for(small):
 
 def test_a_split_without_an_index(small):
     provider = EdenDatasetProvider(**settings(small) | {"train_window_db_path": None})
-    with pytest.raises(errors.ConfigurationError, match="needs window_db_path"):
+    with pytest.raises(errors.ConfigurationError, match="there is no index of train windows: give"):
         provider.build_datasets(context())
+
+
+def test_a_split_without_an_index_that_is_asked_for_is_logged(small, caplog):
+    EdenDatasetProvider(**settings(small)).build_datasets(context(10, 0, 5))
+    assert "5 test samples are asked for, and there is no index" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["seq_length", "rc_agu"])
+def test_an_option_that_the_provider_cannot_pass_on(small, name):
+    with pytest.raises(errors.ConfigurationError, match=f"dataset_options has {name}; expected arguments of EdenDataset"):
+        EdenDatasetProvider(**settings(small) | {"dataset_options": {name: 3}})
 
 
 def test_data_dir_supplies_what_is_not_given(small):

@@ -101,10 +101,24 @@ def test_windows_of_contigs_that_a_file_names(small, tmp_path):
 
 
 def test_contigs_that_the_index_does_not_hold_are_counted(small, tmp_path, caplog):
-    (tmp_path / "out.txt").write_text("BCR__ECT-NO__1\n")
+    index = SqliteIndex(str(small.windows))
+    (tmp_path / "out.txt").write_text(f"BCR__ECT-NO__1\n{small.expected_windows()[0][0]}\n")
     with caplog.at_level(logging.WARNING):
-        assert windows_of_contigs(SqliteIndex(str(small.windows)), str(tmp_path / "out.txt")).size == 0
-    assert "1 of the 1 contigs" in caplog.text
+        assert windows_of_contigs(index, str(tmp_path / "out.txt")).size
+    assert "1 of the 2 contigs" in caplog.text
+
+
+def test_a_file_of_other_contigs_altogether(small, tmp_path):
+    (tmp_path / "out.txt").write_text("chr1\n")
+    with pytest.raises(
+        errors.InputError, match="none of the 1 contigs .* such as 'chr1', .*ids there look like 'BCR__ECT-S0__CT0-1'"
+    ):
+        windows_of_contigs(SqliteIndex(str(small.windows)), str(tmp_path / "out.txt"))
+
+
+def test_a_list_is_no_file(small):
+    with pytest.raises(errors.ConfigurationError, match="expected the path of a text file"):
+        windows_of_contigs(SqliteIndex(str(small.windows)), ["a"])
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "cannot be read"), ("# nothing\n", "names no contig")])

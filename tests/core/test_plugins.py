@@ -211,7 +211,8 @@ def test_options_reach_the_plugin(install):
 
 def test_an_unknown_option_is_refused_with_the_known_ones(install):
     install("acme-good", GOOD)
-    with pytest.raises(PluginOptionError, match="store 'good' has no option deep; it takes depth, colour"):
+    message = r"store 'good' has no option deep \(did you mean depth\?\); it takes depth, colour"
+    with pytest.raises(PluginOptionError, match=message):
         load()[0].store("good", "/data", {"deep": 3})
 
 

@@ -55,6 +55,31 @@ def test_data_that_changed_are_refused_with_both_sides(run, small, tmp_path):
     assert eden_replay(tmp_path, "--step", "0", "--on-mismatch", "warn")
 
 
+def test_data_that_are_gone_are_asked_for(run, tmp_path):
+    lines = (run / "eden-run.jsonl").read_text().replace("train_windows.db", "moved.db")
+    (tmp_path / "eden-run.jsonl").write_text(lines)
+    message = eden_replay(tmp_path, "--step", "0", code=2)
+    assert "cannot be read any more" in message
+    assert "--sequence-db-dir DIR --window-db-path FILE" in message
+
+
+def test_a_file_of_contigs_that_changed_is_noticed(small, tmp_path):
+    names = sorted({name for name, _ in small.expected_windows()})
+    (tmp_path / "out.txt").write_text("\n".join(names[:3]))
+    dataset = EdenDataset(**small.options, exclude_contigs=str(tmp_path / "out.txt"))
+    RunStart.of_loader(EdenLoader(dataset, num_workers=0), 0).append(tmp_path)
+    assert eden_replay(tmp_path, "--step", "0")
+    (tmp_path / "out.txt").write_text(names[0])
+    assert "left out was" in eden_replay(tmp_path, "--step", "0", code=2)
+
+
+def test_one_of_several_starts_can_be_chosen(small, tmp_path):
+    for seed in (42, 5):
+        RunStart.of_loader(EdenLoader(EdenDataset(**small.options, seed=seed), num_workers=0), 0).append(tmp_path)
+    assert "seed 5" in eden_replay(tmp_path, "--step", "0")
+    assert "seed 42" in eden_replay(tmp_path, "--step", "0", "--start", "0")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -62,6 +87,9 @@ def test_data_that_changed_are_refused_with_both_sides(run, small, tmp_path):
         (("--step", "1", "--rows", "1:2"), "either --step or --rows"),
         (("--rows", "5:5"), "expected FIRST:STOP"),
         (("--step", "1", "--rank", "2"), "no data-parallel rank 2"),
+        (("--rows", "1:2", "--rank", "0"), "--rank goes with --step"),
+        (("--step", "1", "--start", "1"), "holds 1 starts, numbered from 0"),
+        (("--step", "1", "--parquet", "nowhere/x.parquet"), "there is no folder"),
     ],
 )
 def test_what_cannot_be_answered(run, arguments, message):

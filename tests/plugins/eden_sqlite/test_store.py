@@ -51,6 +51,18 @@ def test_the_directory_is_not_listed_when_the_path_is_computed(two_samples, monk
     assert read(two_samples, ("BCR__ECT-S2__CT1-1", 0, 2)) == ["GG"]
 
 
+def test_a_folder_that_holds_a_shard_itself(tmp_path):
+    write_seed_shard(tmp_path, "S1", {"BCR__ECT-S1__CT1": "ACGT"})
+    with pytest.raises(errors.ShardNotFoundError, match="holds glm_dataset_S1.sqlite itself.*a folder S1"):
+        read(SqliteShards(str(tmp_path / "S1")), ("BCR__ECT-S1__CT1", 0, 4))
+
+
+def test_a_shard_that_is_missing_beside_the_only_one_is_named(tmp_path):
+    write_seed_shard(tmp_path, "S1", {"BCR__ECT-S1__CT1": "ACGT"})
+    with pytest.raises(errors.SequenceNotFoundError, match="the only shard there; that of 'S2' is missing"):
+        read(SqliteShards(str(tmp_path)), ("BCR__ECT-S2__CT1", 0, 4))
+
+
 def test_a_single_shard_serves_every_id(tmp_path):
     write_seed_shard(tmp_path, "ALL", {"chr1": "ACGT", "BCR__ECT-S9__CT1": "TTT"})
     assert read(SqliteShards(str(tmp_path)), ("chr1", 1, 2), ("BCR__ECT-S9__CT1", 0, 9)) == ["CG", "TTT"]
