@@ -11,7 +11,7 @@ from eden_core import errors
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
 from eden_core.hookspecs import hookimpl
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
 from eden_core.order import Order
 from eden_core.plugins import PluginRegistry, installed_plugins
 from eden_core.sequence_ids import extract_sample_id
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eden_core.datamodule import EdenDataModule
     from eden_core.dataset import EdenDataset
     from eden_core.loader import EdenLoader
+    from eden_core.token_counts import TokenCounts
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "EdenDataModule",
     "EdenDataset",
     "EdenLoader",
+    "Objective",
     "Order",
     "Picks",
     "PluginRegistry",
@@ -37,6 +39,7 @@ __all__ = [
     "SequenceBatch",
     "SequenceStore",
     "Tiling",
+    "TokenCounts",
     "Transform",
     "Vocabulary",
     "WindowIndex",
@@ -51,6 +54,7 @@ _TORCH_SIDE = {
     "EdenDataModule": "eden_core.datamodule",
     "EdenDataset": "eden_core.dataset",
     "EdenLoader": "eden_core.loader",
+    "TokenCounts": "eden_core.token_counts",
 }
 
 

@@ -7,18 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from eden_core.errors import ConfigurationError, InvalidSequenceIdError
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.errors import ConfigurationError
+from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
 from eden_core.plugins import installed_plugins
-from eden_core.sequence_ids import extract_sample_id
+from eden_core.sequence_ids import sample_or_empty
 from eden_core.tiling import PLAIN_RESERVE, Tiling
 from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
+ObjectiveSetting = str | Mapping[str, Mapping[str, Any]] | Objective
 
 
-TRAINING_ONLY = frozenset({"shuffle", "skip_rows", "exclude_contigs", "exclude_from"})
+TRAINING_ONLY = frozenset({"shuffle", "skip_rows", "exclude_contigs", "exclude_from", "schedule"})
 """arguments of a dataset that hold for the training split alone"""
+
+
+INDEX_ARGUMENTS = {
+    "train": "train_window_db_path",
+    "validation": "val_window_db_path",
+    "test": "test_window_db_path",
+    "predict": "predict_window_db_path",
+}
+"""split -> the argument that says where its index lies"""
 
 
 def index_paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[str, str | None]:
@@ -83,13 +93,34 @@ def _transform(setting: TransformSetting) -> Transform:
     )
 
 
-def check_tiling(index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary) -> None:
-    """Raise `ConfigurationError` when an index was not built for what is asked."""
+def chosen_objective(setting: ObjectiveSetting) -> Objective:
+    """Return the objective that is asked for."""
+    if isinstance(setting, Objective):
+        return setting
+    if isinstance(setting, str):
+        return installed_plugins().objective(setting)
+    if isinstance(setting, Mapping) and len(setting) == 1:
+        name, options = next(iter(setting.items()))
+        return installed_plugins().objective(name, options)
+    raise ConfigurationError(
+        f"{setting!r} is no objective; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
+        "eden_core.Objective"
+    )
+
+
+def check_tiling(
+    index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary, *, packed: bool = False
+) -> None:
+    """Raise `ConfigurationError` when an index was not built for what is asked.
+
+    Windows that share rows may be shorter than these.
+    """
     tiling = index.tiling
     wanted = dict(given)
     if vocabulary.table is not None:
-        wanted["window_size"] = seq_length if wanted["window_size"] is None else wanted["window_size"]
-        if wanted["window_size"] != seq_length:
+        if wanted["window_size"] is None and not (packed and tiling.window_size < seq_length):
+            wanted["window_size"] = seq_length
+        if wanted["window_size"] not in {None, seq_length} and not (packed and wanted["window_size"] < seq_length):
             raise ConfigurationError(
                 f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} "
                 "makes one token of each base: leave window_size out"
@@ -136,18 +167,11 @@ def _windows_by_sample(index: WindowIndex) -> dict[str, int]:
     """One window of each sample; in a large index, of the samples that windows spread evenly come upon."""
     if len(index) > CHECKED_WINDOWS:
         windows = index.lookup(np.arange(16 * CHECKED_SAMPLES) * len(index) // (16 * CHECKED_SAMPLES))
-        return dict(zip(map(_sample, windows.sequence_ids), windows.window_ids.tolist(), strict=True))
+        return dict(zip(map(sample_or_empty, windows.sequence_ids), windows.window_ids.tolist(), strict=True))
     return {
-        _sample(contig_id): first
+        sample_or_empty(contig_id): first
         for batch in index.contigs()
         for contig_id, first in zip(
             batch.column("contig_id").to_pylist(), batch.column("first_window").to_pylist(), strict=True
         )
     }
-
-
-def _sample(sequence_id: str) -> str:
-    try:
-        return extract_sample_id(sequence_id)
-    except InvalidSequenceIdError:
-        return ""

@@ -1,7 +1,7 @@
 """The arrays that travel between the stages: many rows or windows at once, in frozen records."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
@@ -65,6 +65,12 @@ def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return offsets
 
 
+def numbers_of_ranges(firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the ranges `first … first + count - 1`, laid end to end, and which range each belongs to."""
+    which = np.repeat(np.arange(counts.size), counts)
+    return np.arange(which.size) + np.repeat(firsts - offsets_of(counts)[:-1], counts), which
+
+
 @dataclass(frozen=True, eq=False)
 class Picks:
     """What an order answers: W windows for B rows."""
@@ -77,9 +83,19 @@ class Picks:
     """[W], non-decreasing, 0 … B - 1: the row of the batch that each window goes to"""
     sources: NDArray[np.int16]
     """[W]"""
+    skips: NDArray[np.int64] | None = None
+    """[W], bases in front of each window that its row leaves out; None: none"""
+    limits: NDArray[np.int64] | None = None
+    """[W], bases that its row takes at most; None: as many as fit"""
 
     def __len__(self) -> int:
         return self.window_ids.size
+
+    def take(self, places: NDArray[Any]) -> "Picks":
+        """Return some of the windows: those at these places (int), or where this is True (bool [W])."""
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {name: None if column is None else column[places] for name, column in columns.items()}
+        return Picks(**taken)
 
 
 @dataclass(frozen=True, eq=False)

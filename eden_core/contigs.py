@@ -50,7 +50,7 @@ def sorted_contigs(path: str | Path) -> Iterator[pa.RecordBatch]:
     Raises:
         InputError: as `read_contigs`, and when an id repeats.
     """
-    batches = read_contigs(path) if _is_sorted(path) else _sort(read_contigs(path))
+    batches = read_contigs(path) if _is_sorted(path) else sort_contigs(read_contigs(path))
     last = None
     for batch in batches:
         ids = batch.column("contig_id")
@@ -134,7 +134,8 @@ def _is_sorted(path: str | Path) -> bool:
     return True
 
 
-def _sort(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def sort_contigs(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield contigs in byte order of their ids, sorted in a temporary database on disk (`SQLITE_TMPDIR` says where)."""
     connection = apsw.Connection("")  # a private database on disk, which SQLite removes with the connection
     try:
         connection.execute("PRAGMA temp_store=FILE; PRAGMA cache_size=-262144; PRAGMA journal_mode=OFF")

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_info
 
 from eden_core.arguments import arguments_of, plain_arguments, shared_arguments
-from eden_core.assembly import TRAINING_ONLY, check_samples, index_paths
+from eden_core.assembly import INDEX_ARGUMENTS, TRAINING_ONLY, check_samples, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
@@ -18,6 +18,8 @@ from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
+from eden_core.sources import sources_of_split
+from eden_core.state import epoch_of
 
 _NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
     None: (),
@@ -25,12 +27,6 @@ _NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
     "validate": ("validation",),
     "test": ("test",),
     "predict": ("predict",),
-}
-_ARGUMENTS = {
-    "train": "train_window_db_path",
-    "validation": "val_window_db_path",
-    "test": "test_window_db_path",
-    "predict": "predict_window_db_path",
 }
 
 
@@ -65,6 +61,16 @@ class EdenDataModule(lightning.LightningDataModule):
         loss_weights: weight by letter or class, such as `{"ambiguous": 0, "lower": 0.1}`.
         invalid_bases: "error" or "unk".
         include_bos, include_eos: whether rows begin with bos and end with eos.
+        packing, pack_by, pad_segments_to, separate_segments, split_windows: how windows share rows, see `EdenDataset`.
+        contigs: Parquet table with the lengths of contigs, where the index does not know them.
+        max_n_fraction, max_soft_masked_fraction: windows with a larger share of N, or of lower-case letters, are left out.
+        objective: "causal", "mlm", `{"name": {option: value}}`, or an `Objective`.
+        sources: several sources that are mixed: dicts of `name`, `weight`, `max_epochs`, and of those arguments in which a
+            source differs from what is given here: store, index, data_dir, the paths, transforms and the like. Evaluation
+            reads every row of every source that has an index for it.
+        weights_in: what the weights of sources count, "rows" or "bases".
+        schedule: (first row, {source: weight}) pairs: other weights from these rows of the run on.
+        pad_to_multiple_of: what a batch's longest row is padded to a multiple of, in place of `seq_length`.
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S], True = masked.
         count_once: whether bases that overlapping windows share get their loss weight in one of them only.
         extra_keys: further keys of a batch: "row_ids", "repeated".
@@ -118,6 +124,19 @@ class EdenDataModule(lightning.LightningDataModule):
         invalid_bases: str = "error",
         include_bos: bool = True,
         include_eos: bool = True,
+        packing: str = "none",
+        pack_by: str = "length",
+        pad_segments_to: int = 1,
+        separate_segments: bool = False,
+        split_windows: bool = False,
+        contigs: str | None = None,
+        max_n_fraction: float | None = None,
+        max_soft_masked_fraction: float | None = None,
+        objective: Any = "causal",
+        sources: Sequence[dict[str, Any]] = (),
+        weights_in: str = "rows",
+        schedule: Sequence[Any] = (),
+        pad_to_multiple_of: int | None = None,
         create_attention_mask: bool = False,
         count_once: bool = False,
         extra_keys: Sequence[str] = (),
@@ -146,7 +165,7 @@ class EdenDataModule(lightning.LightningDataModule):
         self.save_hyperparameters(plain_arguments(arguments), logger=False)
         self.arguments = arguments
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
-        self.window_db_paths = index_paths({split: arguments[name] for split, name in _ARGUMENTS.items()}, data_dir)
+        self.window_db_paths = index_paths({split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}, data_dir)
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None
@@ -167,7 +186,8 @@ class EdenDataModule(lightning.LightningDataModule):
         stage = None if self.trainer is None else self.trainer.state.fn
         for split in self._splits_of(stage):
             with closing(self._open(split)) as dataset:
-                check_samples(dataset.index, dataset.store)
+                for source in dataset.sources:
+                    check_samples(source.index, source.store)
 
     def setup(self, stage: str | None = None) -> None:
         """Open what a stage reads, and agree on batch sizes with the Trainer.
@@ -202,7 +222,7 @@ class EdenDataModule(lightning.LightningDataModule):
 
     def val_dataloader(self) -> EdenLoader | list[Any]:
         """Return the validation loader, or nothing to iterate over where there is no validation index."""
-        return [] if self.window_db_paths["validation"] is None else self._loader("validation", drop_last=False)
+        return self._loader("validation", drop_last=False) if self._has("validation") else []
 
     def test_dataloader(self) -> EdenLoader:
         """Return the test loader."""
@@ -225,7 +245,7 @@ class EdenDataModule(lightning.LightningDataModule):
         training = self.trainer is None or self.trainer.state.fn == "fit"
         if training and "train" in state_dict and self.arguments["resume_data"] == "continue":
             self.training_loader().load_state_dict(state_dict["train"])
-            self.restored_epoch = state_dict["train"]["sources"][0]["epoch"]
+            self.restored_epoch = epoch_of(state_dict["train"], self.dataset("train"))
 
     def training_loader(self) -> EdenLoader:
         """Return the training loader that there is, or make the first one."""
@@ -244,23 +264,27 @@ class EdenDataModule(lightning.LightningDataModule):
             loader.close()
 
     def _open(self, split: str) -> EdenDataset:
-        path = self.window_db_paths[split]
-        if path is None:
+        if not self._has(split):
             data_dir = self.arguments["data_dir"]
             place = "" if data_dir is None else f" (there is no {Path(data_dir).absolute() / f'{split}_windows.db'})"
             raise ConfigurationError(
-                f"there is no index of {split} windows{place}: give {_ARGUMENTS[split]}, or data_dir, with a file that "
+                f"there is no index of {split} windows{place}: give {INDEX_ARGUMENTS[split]}, or data_dir, with a file that "
                 "eden-precompute wrote"
             )
         options = shared_arguments(EdenDataset, self.arguments)
         if split != "train":
             options = {name: value for name, value in options.items() if name not in TRAINING_ONLY}
-        return EdenDataset(**options | {"sequence_db_dir": self.sequence_db_dir, "window_db_path": path, "split": split})
+        options |= {"sequence_db_dir": self.sequence_db_dir, "window_db_path": self.window_db_paths[split], "split": split}
+        return EdenDataset(**options | {"sources": sources_of_split(self.arguments["sources"], split)})
+
+    def _has(self, split: str) -> bool:
+        """Whether there is an index of a split."""
+        return self.window_db_paths[split] is not None or bool(sources_of_split(self.arguments["sources"], split))
 
     def _splits_of(self, stage: str | None) -> list[str]:
         """The splits that a stage reads: those that it needs, and for fitting what there is besides."""
         there = stage in {None, "fit"}
-        return [s for s in _ARGUMENTS if s in _NEEDED_BY_STAGE[stage] or (there and self.window_db_paths[s] is not None)]
+        return [s for s in INDEX_ARGUMENTS if s in _NEEDED_BY_STAGE[stage] or (there and self._has(s))]
 
     def _loader(self, split: str, **options: Any) -> EdenLoader:
         self._drop_loader(split)

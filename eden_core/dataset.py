@@ -4,43 +4,37 @@ import hashlib
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from eden_core.arguments import arguments_of
-from eden_core.assembly import TransformSetting, check_tiling, chosen_transforms, opened_index, opened_store
-from eden_core.batch import Windows
+from eden_core.assembly import ObjectiveSetting, TransformSetting, chosen_objective
+from eden_core.batch import Picks, Windows
 from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
 from eden_core.fingerprint import SAMPLED, Fingerprint
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.layout import EncodedBatch, Layout
-from eden_core.memory import Recycler
+from eden_core.mixture import Anchor, MixedOrder
 from eden_core.omissions import Omissions, windows_of_contigs
-from eden_core.order import EpochOrder
+from eden_core.order import EpochOrder, Order, PrunedOrder
 from eden_core.patience import Patience
+from eden_core.planning import Packing
 from eden_core.reader import BatchReader
+from eden_core.segments import SegmentLayout
+from eden_core.source import Source
+from eden_core.sources import SourceBuilder, mixed, source_settings
+from eden_core.tensors import Batch, BatchTensors, RowViews
 from eden_core.vocabulary import Vocabulary
 
 SPLITS = ("train", "validation", "test", "predict")
-EXTRA_KEYS = ("row_ids", "repeated")
-LONGEST_ATTENTION_MASK = 32_768
+LAYOUT_ARGUMENTS = ("include_bos", "include_eos", "case", "loss_weights", "invalid_bases")
 SAMPLED_WINDOWS = 16
-
-Batch = dict[str, torch.Tensor]
-
-
-class RowViews(list[Batch]):
-    """The rows of a batch, one dict each, with the batch that they are views of."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        super().__init__({key: value[i] for key, value in batch.items()} for i in range(len(batch["tokens"])))
 
 
 class EdenDataset(Dataset[Batch]):
@@ -64,10 +58,27 @@ class EdenDataset(Dataset[Batch]):
         loss_weights: weight by letter or class, such as `{"ambiguous": 0, "lower": 0.1}`.
         invalid_bases: "error", or "unk" to read bytes that are no IUPAC letters as UNK with weight 0.
         include_bos, include_eos: whether rows begin with bos and end with eos.
-        create_attention_mask: adds `attention_mask`, bool [B, 1, S, S] (a row: [1, S, S]), True = masked.
+        packing: "none": one window a row; "concat": several, one after another; "thd": several, with `cu_seqlens`, `max_seqlen`
+            and position ids that begin anew in each (see `SegmentLayout.expand`).
+        pack_by: "length": windows that fill a row together; "sample": windows that follow each other in a sample.
+        pad_segments_to: with "thd", what the tokens of a window are padded to a multiple of; `cu_seqlens_padded` is there then.
+        separate_segments: with "concat", whether sep stands between windows.
+        split_windows: with `pack_by="sample"`, whether a window that does not fit into a row goes on in the next.
+        contigs: Parquet table with the lengths of contigs, where the index does not know them; None: `contigs.parquet` beside
+            the index or in the store's folder, else the store is asked.
+        max_n_fraction, max_soft_masked_fraction: windows with a larger share of N, or of lower-case letters, are left out.
+        objective: "causal", "mlm", `{"name": {option: value}}`, or an `Objective`.
+        sources: several sources that are mixed, each a dict of arguments that differ from those given here (see
+            `SourceSettings`), with `name`, `weight` and `max_epochs`.
+        weights_in: what the weights of sources count, "rows" or "bases".
+        schedule: (first row, {source: weight}) pairs: other weights from these rows of the run on.
+        create_attention_mask: adds `attention_mask`, bool [B, 1, S, S] (a row: [1, S, S]), True = masked; where windows share a
+            row, those of others are masked too.
+        pad_to_multiple_of: what a batch's longest row is padded to a multiple of, in place of `seq_length`.
         count_once: whether bases that the window before has read already get no loss weight, so that each counts once.
         extra_keys: further keys of a batch: "row_ids" (int64 [B], the row of the run), "repeated" (bool [B], True where a row
-            only fills up a loader's last batch).
+            only fills up a loader's last batch), "source" (int64 [B], its number, -1 for an empty row), "token_counts" (int64
+            [B, 5], see `eden_core.tensors.TOKEN_COUNTS`).
         split: "train", "validation", "test" or "predict"; augmentations run on "train" only.
         shuffle: whether rows are permuted, anew each epoch; None: for train and validation.
         seed: of the order and of all random draws.
@@ -104,7 +115,20 @@ class EdenDataset(Dataset[Batch]):
         invalid_bases: str = "error",
         include_bos: bool = True,
         include_eos: bool = True,
+        packing: str = "none",
+        pack_by: str = "length",
+        pad_segments_to: int = 1,
+        separate_segments: bool = False,
+        split_windows: bool = False,
+        contigs: str | None = None,
+        max_n_fraction: float | None = None,
+        max_soft_masked_fraction: float | None = None,
+        objective: ObjectiveSetting = "causal",
+        sources: Sequence[Mapping[str, Any]] | None = None,
+        weights_in: str = "rows",
+        schedule: Sequence[Sequence[Any]] = (),
         create_attention_mask: bool = False,
+        pad_to_multiple_of: int | None = None,
         count_once: bool = False,
         extra_keys: Sequence[str] = (),
         split: str = "train",
@@ -119,39 +143,66 @@ class EdenDataset(Dataset[Batch]):
         store_options: Mapping[str, Any] | None = None,
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.arguments = arguments_of(EdenDataset, locals())
+        arguments = self.arguments = arguments_of(EdenDataset, locals())
         """what it was made with"""
         super().__init__()
         self.seed, self.seq_length = _whole("seed", seed), _whole("seq_length", seq_length, least=1)
-        _check_arguments(split, extra_keys, num_samples, self.seq_length if create_attention_mask else 0)
+        _check_arguments(split, extra_keys, num_samples)
         self.split = split
         self.num_samples = num_samples
-        self.create_attention_mask = create_attention_mask
-        self.extra_keys = tuple(extra_keys)
-        self.store = opened_store(store, sequence_db_dir, store_options)
-        self.index = opened_index(index, window_db_path, index_options)
+        self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
+        self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), pad_to_multiple_of)
+        self.batches.check(self.seq_length)
+        self.packing = Packing(packing, pack_by, pad_segments_to, bool(separate_segments), bool(split_windows))
+        if self.packing.kind == "thd" and pad_to_multiple_of is not None:
+            raise ConfigurationError("pad_to_multiple_of has no meaning with packing='thd', whose cu_seqlens cover whole rows")
         vocabulary = Vocabulary.of(tokenizer)
-        given = {"window_size": window_size, "stride": stride, "min_length": window_min_length_threshold}
-        check_tiling(self.index, given, self.seq_length, vocabulary)
-        layout = Layout(
-            vocabulary,
-            self.seq_length,
-            include_bos=include_bos,
-            include_eos=include_eos,
-            case=case,
-            loss_weights=loss_weights,
-            invalid_bases=invalid_bases,
-        )
+        if self.packing.separate and vocabulary.sep is None:
+            raise ConfigurationError(f"separate_segments needs a sep token, which tokenizer {vocabulary.name} lacks")
+        chosen = chosen_objective(objective).bind(vocabulary)
+        layout_options = {
+            name: arguments[name] for name in ("include_bos", "include_eos", "case", "loss_weights", "invalid_bases")
+        }
+        layout = Layout(vocabulary, self.seq_length, **layout_options)
         if count_once and vocabulary.table is None:
             raise ConfigurationError(f"count_once needs one token a base, which tokenizer {vocabulary.name} does not give")
-        chain = chosen_transforms(rc_aug, use_control_tags, transforms)
-        bound = tuple(t.bind(vocabulary) for t in chain if split == "train" or not t.augments)
-        self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
-        order = EpochOrder(len(self.index), seed=self.seed, shuffle=self.shuffle)
-        patience = Patience(on_read_error, read_warning_seconds)
-        self.reader = BatchReader(order, self.index, self.store, bound, layout, self.seed, patience, count_once)
-        left_out = () if exclude_contigs is None else windows_of_contigs(self.index, exclude_contigs)
-        self.omissions = Omissions(order, skip_rows, left_out, _whole("exclude_from", exclude_from, least=0))
+        settings = source_settings(arguments, sources)
+        builder = SourceBuilder(
+            layout,
+            self.packing,
+            self.seq_length,
+            self.seed,
+            self.shuffle,
+            augment=split == "train",
+            patience=Patience(on_read_error, read_warning_seconds),
+            count_once=bool(count_once),
+        )
+        self.sources = tuple(builder.source(one) for one in settings)
+        orders = {one.name: builder.order(one, source) for one, source in zip(settings, self.sources, strict=True)}
+        self.mixture: MixedOrder | None = None
+        """how rows are dealt to the sources, where there are several"""
+        if sources:
+            self.mixture = mixed(
+                orders, settings, self.sources, weights_in=weights_in, schedule=schedule, natural=split != "train"
+            )
+        order = self.order = self.mixture or next(iter(orders.values()))
+        """how windows make rows, apart from contigs that are excluded"""
+        self._left_out = () if exclude_contigs is None else windows_of_contigs([s.index for s in self.sources], exclude_contigs)
+        self._left_out_from = _whole("exclude_from", exclude_from, least=0)
+        self.omissions = Omissions(order, skip_rows, self._left_out, self._left_out_from)
+        self._prunes = len(self._left_out) > 0 and not isinstance(order, EpochOrder)
+        if self.packing or self._prunes or not (chosen.shifted and chosen.predicts_all):
+            layout = SegmentLayout(
+                vocabulary,
+                self.seq_length,
+                pad_segments_to=pad_segments_to,
+                separate=self.packing.separate,
+                restart=self.packing.kind == "thd",
+                most_segments=order.most_windows,
+                shifted=chosen.shifted,
+                **layout_options,
+            )
+        self.reader = BatchReader(self._pruned(order), self.sources, layout, chosen, self.seed)
         self._layout_options = {
             "seq_length": self.seq_length,
             "include_bos": bool(include_bos),
@@ -160,13 +211,28 @@ class EdenDataset(Dataset[Batch]):
             "loss_weights": sorted((letter, float(weight)) for letter, weight in (loss_weights or {}).items()),
             "invalid_bases": invalid_bases,
             "count_once": bool(count_once),
+            "objective": chosen.fingerprint(),
         }
         self._check_gaps()
+
+    def continue_mixture(self, anchor: Anchor) -> None:
+        """Mix the sources from a row of the run on, after what they gave before."""
+        assert self.mixture is not None  # noqa: S101 - the caller's business
+        self.order = self.mixture = self.mixture.continued(anchor)
+        self.reader = replace(self.reader, order=self._pruned(self.mixture))
+
+    def _pruned(self, order: Order) -> Order:
+        return PrunedOrder(order, self._left_out, self._left_out_from) if self._prunes else order
+
+    def reader_of_rank(self, rank: int) -> BatchReader:
+        """Return the reader, whose warnings name a data-parallel rank."""
+        sources = (replace(source, patience=replace(source.patience, rank=rank)) for source in self.sources)
+        return replace(self.reader, sources=tuple(sources))
 
     @property
     def epoch_rows(self) -> int:
         """Rows of one epoch, those that are left out included."""
-        return len(self.reader.order)
+        return len(self.order)
 
     def __len__(self) -> int:
         return len(self.omissions.kept(0)) if self.num_samples is None else self.num_samples
@@ -191,7 +257,9 @@ class EdenDataset(Dataset[Batch]):
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
         numbers = self.omissions.rows(self._checked(rows))
-        return self.tensors(self.reader.fetch(numbers), numbers, np.zeros(numbers.size, bool))
+        encoded = self.reader.fetch(numbers)
+        batch = self.tensors(encoded, numbers, np.zeros(numbers.size, bool))
+        return self.batches.trimmed(batch, self.reader.layout.used(encoded), self.seq_length)
 
     @staticmethod
     def collate_fn(rows: Sequence[Batch]) -> Batch:
@@ -202,19 +270,24 @@ class EdenDataset(Dataset[Batch]):
         return stacked
 
     def locate(self, rows: Sequence[int] | NDArray[np.int64], *, measured: bool = True) -> Windows:
-        """Return where rows lie: sequence id, zero-based start, number of bases.
+        """Return where the windows of rows lie: sequence id, zero-based start, number of bases.
+
+        Where windows share rows, `picks(rows).rows` says which row each belongs to.
 
         Args:
             rows: rows of the run, also beyond the first epoch, such as the `row_ids` of a loader's batch.
-            measured: whether the bases are counted in the store, which reads them; else a row is said to have as many as fit,
-                also where its sequence ends before.
+            measured: whether the bases are counted in the store, which reads them; else a window is said to have as many as
+                fit, also where its sequence ends before.
 
         Raises:
             WindowOutOfRangeError: a row is negative.
         """
-        reader = self.reader
-        windows = reader.locate(reader.patience.lookup(self.index, reader.order.pick(_row_numbers(rows)).window_ids))
-        return reader.measured(windows) if measured else windows
+        picks = self.picks(rows)
+        return self.reader.measured(picks) if measured else self.reader.locate(picks)
+
+    def picks(self, rows: Sequence[int] | NDArray[np.int64]) -> Picks:
+        """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`)."""
+        return self.reader.order.pick(_row_numbers(rows))
 
     def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
         """Lay fetched rows out as a batch of tensors.
@@ -224,55 +297,70 @@ class EdenDataset(Dataset[Batch]):
             rows: int64 [B], their numbers in the run.
             repeated: bool [B], rows that get no loss weight.
         """
-        arrays = self.reader.expand(encoded, _recycler.empty)
-        if repeated.any():
-            arrays["loss_mask"] = np.where(repeated[:, None], np.float32(0), arrays["loss_mask"])
-        batch = {key: torch.from_numpy(value) for key, value in arrays.items()}
-        if self.create_attention_mask:
-            batch["attention_mask"] = _causal_mask(self.seq_length).expand(len(rows), 1, -1, -1)
-        further = {"row_ids": rows, "repeated": repeated}
-        return batch | {key: torch.from_numpy(np.array(further[key])) for key in self.extra_keys}
+        return self.batches.make(self.reader, encoded, rows, repeated)
 
     @cached_property
+    def source_fingerprints(self) -> dict[str, Fingerprint]:
+        """All that decides which bytes a row of each source is, by the source's name; "" where there is one."""
+        orders = {"": self.order} if self.mixture is None else self.mixture.order_of
+        return {
+            name: self._fingerprint(source, order) for (name, order), source in zip(orders.items(), self.sources, strict=True)
+        }
+
+    @property
     def fingerprint(self) -> Fingerprint:
-        """All that decides which bytes row i is, with the bases of a few windows sampled through the index."""
-        reader = self.reader
-        bases, unread = reader.patience.read(reader.store, reader.locate(self._sampled_windows()))
-        order = {"seed": self.seed, "shuffle": self.shuffle, "windows": self.epoch_rows}
+        """All that decides which bytes row i is, with the bases of a few windows sampled through each index."""
+        if self.mixture is None:
+            return self.source_fingerprints[""]
+        order: dict[str, str] = {"mixture": self.mixture.fingerprint()}
+        content: dict[str, str] = {}
+        for name, found in self.source_fingerprints.items():
+            order |= {f"{name}: {key}": value for key, value in found.order.items()}
+            content |= {f"{name}: {key}": value for key, value in found.content.items()}
+        return Fingerprint(order, content)
+
+    def _fingerprint(self, source: Source, order: Order) -> Fingerprint:
+        count = min(len(source.index), SAMPLED_WINDOWS)
+        windows = source.fitting(source.index.lookup(np.arange(count) * len(source.index) // count))
+        bases, unread = source.patience.read(source.store, windows)
+        ordering: dict[str, Any] = {"seed": self.seed, "shuffle": self.shuffle, "windows": len(source.index)}
+        if type(order) is not EpochOrder:
+            ordering |= {"packing": str(self.packing), "rows": order.fingerprint()}
         content = {
-            "store": reader.store.fingerprint(),
-            "index": reader.index.fingerprint(),
+            "store": source.store.fingerprint(),
+            "index": source.index.fingerprint(),
             SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest(),
-            "tokenizer": reader.layout.vocabulary.name,
-            "transforms": ", ".join(transform.fingerprint() for transform in reader.transforms),
+            "tokenizer": self.reader.layout.vocabulary.name,
+            "transforms": ", ".join(transform.fingerprint() for transform in source.transforms),
             **self._layout_options,
         }
         if unread is not None and unread.any():
             del content[SAMPLED]
-        return Fingerprint({k: str(v) for k, v in order.items()}, {k: str(v) for k, v in content.items()})
+        return Fingerprint({k: str(v) for k, v in ordering.items()}, {k: str(v) for k, v in content.items()})
 
     def close(self) -> None:
         """Close the files that this process has open."""
-        self.store.close()
-        self.index.close()
-
-    def _sampled_windows(self) -> Windows:
-        count = min(len(self.index), SAMPLED_WINDOWS)
-        return self.index.lookup(np.arange(count) * len(self.index) // count)
+        for source in self.sources:
+            source.store.close()
+            source.index.close()
 
     def _check_gaps(self) -> None:
         """Warn when the tokens before the bases leave rows too short to reach the next window."""
-        tiling = self.index.tiling
-        read = int(self.reader.room(self._sampled_windows()).min())
-        if self.reader.layout.vocabulary.table is not None and read < min(tiling.stride, tiling.row_bases):
-            taken = self.seq_length - read
-            warnings.warn(
-                f"rows read {read} bases, since special and tag tokens take {taken}, and windows start every {tiling.stride}: "
-                f"the bases between are never seen. Build the index with --stride {read} or less, or with --keep-tail "
-                f"--reserve {taken}",
-                UnreadBasesWarning,
-                stacklevel=3,
-            )
+        if self.reader.layout.vocabulary.table is None:
+            return
+        for source in self.sources:
+            tiling = source.index.tiling
+            count = min(len(source.index), SAMPLED_WINDOWS)
+            read = int(source.room(source.index.lookup(np.arange(count) * len(source.index) // count)).min())
+            if read < min(tiling.stride, tiling.row_bases):
+                taken = self.seq_length - read
+                warnings.warn(
+                    f"rows read {read} bases, since special and tag tokens take {taken}, and windows start every "
+                    f"{tiling.stride}: the bases between are never seen. Build the index with --stride {read} or less, or with "
+                    f"--keep-tail --reserve {taken}",
+                    UnreadBasesWarning,
+                    stacklevel=3,
+                )
 
     def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         numbers = _row_numbers(rows)
@@ -280,15 +368,6 @@ class EdenDataset(Dataset[Batch]):
             outside = numbers[(numbers < 0) | (numbers >= len(self))]
             raise WindowOutOfRangeError(f"row {int(outside[0])} of a dataset of {len(self)} rows")
         return numbers
-
-
-_recycler = Recycler()
-
-
-@lru_cache(maxsize=2)
-def _causal_mask(seq_length: int) -> torch.Tensor:
-    """True above the diagonal, bool [1, 1, S, S]."""
-    return torch.ones(seq_length, seq_length, dtype=torch.bool).triu(1)[None, None]
 
 
 def _row_numbers(rows: Any) -> NDArray[np.int64]:
@@ -305,18 +384,10 @@ def _whole(name: str, value: Any, least: int | None = None) -> int:
     return int(value)
 
 
-def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None, masked_length: int) -> None:
+def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None) -> None:
     if split not in SPLITS:
         raise ConfigurationError(f"split is {split!r}; expected one of {', '.join(map(repr, SPLITS))}")
     if isinstance(extra_keys, str):
         raise ConfigurationError(f"extra_keys is {extra_keys!r}; expected a list, such as [{extra_keys!r}]")
-    unknown = sorted(set(extra_keys) - set(EXTRA_KEYS))
-    if unknown:
-        raise ConfigurationError(f"extra_keys has {', '.join(unknown)}; known keys are {', '.join(EXTRA_KEYS)}")
     if num_samples is not None and num_samples < 1:
         raise ConfigurationError(f"num_samples must be at least 1, not {num_samples}")
-    if masked_length > LONGEST_ATTENTION_MASK:
-        raise ConfigurationError(
-            f"an attention mask for seq_length {masked_length} takes {masked_length**2 / 2**30:.1f} GiB; at most "
-            f"{LONGEST_ATTENTION_MASK} tokens are served. Leave create_attention_mask out and use a causal kernel"
-        )

@@ -8,7 +8,7 @@ A plugin is a module named by an entry point of the group `eden`:
 
 import pluggy
 
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
 
 PROJECT = "eden"
 
@@ -32,4 +32,10 @@ def eden_window_indexes() -> list[type[WindowIndex]]:
 @hookspec
 def eden_transforms() -> list[type[Transform]]:
     """Return transform classes; users pick them by `name`: `EdenDataModule(transforms=["…"])`."""
+    return []
+
+
+@hookspec
+def eden_objectives() -> list[type[Objective]]:
+    """Return objective classes; users pick one by its `name`: `EdenDataModule(objective="…")`."""
     return []

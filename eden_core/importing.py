@@ -16,6 +16,7 @@ from eden_core.contigs import BATCH_ROWS, SCHEMA, read_contigs, write_contigs
 from eden_core.errors import ConfigurationError, InputError, OutputExistsError
 from eden_core.fasta import STANDARD_INPUT, FastaRecord, read_fasta
 from eden_core.plugins import installed_plugins
+from eden_core.runs import RunCollector
 from eden_core.sequence_ids import compose_sequence_id, is_sequence_id_of
 
 CONTIGS = "contigs.parquet"
@@ -51,7 +52,8 @@ def import_fasta(
 ) -> ImportSummary:
     """Write a FASTA file's sequences into a store, as one sample, and list them in `<out>/contigs.parquet`.
 
-    The table keeps the sequences of other samples that were imported into the same directory. After an error there is no new
+    Their stretches of N go into `<out>/n_runs.parquet`, those of lower-case letters into `<out>/soft_masked.parquet`. The
+    tables keep the sequences of other samples that were imported into the same directory. After an error there is no new
     shard and no new table. One sequence is in memory at a time, besides all ids and lengths.
 
     Args:
@@ -82,14 +84,16 @@ def import_fasta(
     lengths: dict[str, int] = {}
     records = read_fasta(fasta, progress=progress and _byte_counter(fasta, progress))
     sequences = _sequences(records, lengths, lambda name: _id_in_store(name, tag, sample), cut_every)
+    runs = RunCollector(lambda contig_id: is_sequence_id_of(contig_id, sample))
     with (
         _folders(out, sample),
         _locked(out),
         installed_plugins().store(store, str(out)) as opened,
         atomic_path(out / CONTIGS) as draft,
+        runs.tables(out),
     ):
         others = _other_samples(out / CONTIGS, sample)
-        shard = opened.write_shard(sample, _then_listed(sequences, lengths, others, draft))
+        shard = opened.write_shard(sample, _then_listed(runs.noted(sequences), lengths, others, draft))
         opened.finish()
     seconds = time.perf_counter() - started
     return ImportSummary(sample, shard.location, out / CONTIGS, len(lengths), sum(lengths.values()), seconds)

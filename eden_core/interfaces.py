@@ -1,4 +1,4 @@
-"""The three contracts that plugins fulfil: stores, indexes, transforms."""
+"""The contracts that plugins fulfil: stores, indexes, transforms, objectives."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -204,6 +204,42 @@ class Transform(ABC):
         return options_text(self)
 
 
+class Objective(ABC):
+    """What a model is shown of a row, and what it must predict.
+
+    As it stands: it is shown every token, and predicts each from those before it. An objective holds no state that changes,
+    draws random numbers from `Draws` only, and pickles. Each constructor option is JSON-like and kept as an attribute of its
+    own name.
+    """
+
+    name: ClassVar[str]
+    """what users write as `objective=`"""
+    shifted: ClassVar[bool] = True
+    """whether a token is the label of the place before it (next-token prediction), or of its own place"""
+    predicts_all: ClassVar[bool] = True
+    """whether every base is shown and predicted, so that `choose` is not asked"""
+
+    def bind(self, vocabulary: "Vocabulary") -> Self:
+        """Return an objective that knows the vocabulary: itself unless it needs token ids."""
+        return self
+
+    def choose(self, tokens: Ragged[Any], draws: Draws) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Say what happens to the tokens of bases; specials and tags are never predicted.
+
+        Args:
+            tokens: the token ids of each window's bases, in the order in which they stand in the row.
+            draws: random numbers for these windows.
+
+        Returns:
+            What is shown in their places, and which of them are predicted (bool), both of `tokens.values`' shape.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """Return name and options."""
+        return options_text(self)
+
+
 def options_of(plugin: type) -> dict[str, Any]:
     """Return a plugin class's options and their defaults (`inspect.Parameter.empty` where there is none)."""
     parameters = inspect.signature(plugin).parameters.values()
@@ -211,7 +247,7 @@ def options_of(plugin: type) -> dict[str, Any]:
     return {p.name: p.default for p in named}
 
 
-def options_text(plugin: SequenceStore | WindowIndex | Transform) -> str:
+def options_text(plugin: SequenceStore | WindowIndex | Transform | Objective) -> str:
     """Return `name(option=value, …)` of a plugin that keeps its options as attributes of their names."""
     options = ", ".join(f"{option}={getattr(plugin, option)!r}" for option in sorted(options_of(type(plugin))))
     return f"{plugin.name}({options})"

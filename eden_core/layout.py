@@ -25,13 +25,19 @@ class EncodedBatch:
 
     Attributes:
         batch: the bases and what belongs to them.
+        rows: rows of the batch, also those that hold no window.
         ids: token ids of each row, where the tokenizer had to be called; else the table makes them from the bases.
         unread: bool [W], the windows that could not be read, which get no loss weight; None: all could.
+        shown: [tokens of bases], what the model is shown in their place, where the objective changes them.
+        chosen: bool [tokens of bases], which of them it must predict; None: all.
     """
 
     batch: SequenceBatch
+    rows: int
     ids: Ragged[np.int64] | None = None
     unread: NDArray[np.bool_] | None = None
+    shown: NDArray[Any] | None = None
+    chosen: NDArray[np.bool_] | None = None
 
 
 class InvalidRowError(Exception):
@@ -106,10 +112,10 @@ class Layout:
             )
         return room
 
-    def encode(self, batch: SequenceBatch) -> EncodedBatch:
-        """Call the tokenizer on each row where there is no table; cut what does not fit."""
+    def encode(self, batch: SequenceBatch, rows: int) -> EncodedBatch:
+        """Call the tokenizer on each window where there is no table; cut what does not fit."""
         if self.vocabulary.table is not None:
-            return EncodedBatch(batch)
+            return EncodedBatch(batch, rows)
         if batch.weights is not None:
             raise ConfigurationError(
                 f"a transform sets loss weights by base, which tokenizer {self.vocabulary.name} cannot place: it does not give "
@@ -119,20 +125,44 @@ class Layout:
         texts = (row.tobytes().decode("ascii") for row in batch.bases)
         folded = (text.upper() if self._case == "upper" else text for text in texts)
         room = self.room(batch.prefix.lengths).tolist()
-        rows = [self.vocabulary.encode(text)[:fits] for text, fits in zip(folded, room, strict=True)]
-        return EncodedBatch(batch, Ragged.from_rows(rows, np.int64))
+        ids = [self.vocabulary.encode(text)[:fits] for text, fits in zip(folded, room, strict=True)]
+        return EncodedBatch(batch, rows, Ragged.from_rows(ids, np.int64))
+
+    def places(self, encoded: EncodedBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where windows begin and end in the rows laid end to end, int64 [W] each."""
+        starts = np.arange(encoded.rows, dtype=np.int64) * self.seq_length
+        return starts, starts + self.used(encoded)
+
+    def base_places(self, encoded: EncodedBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the bases of windows begin and end in the rows laid end to end, int64 [W] each."""
+        stops = self.places(encoded)[1] - (self._eos is not None)
+        return stops - (encoded.batch.bases if encoded.ids is None else encoded.ids).lengths, stops
+
+    def used(self, encoded: EncodedBatch) -> NDArray[np.int64]:
+        """Return how many tokens of each row are not padding, int64 [B]."""
+        lengths = encoded.batch.bases.lengths if encoded.ids is None else encoded.ids.lengths
+        return np.asarray(self._heads(encoded.batch.prefix.lengths) + lengths + (self._eos is not None), np.int64)
+
+    def targets(self, encoded: EncodedBatch) -> NDArray[Any]:
+        """Return the token ids of all bases, uint8 or int64, in the inputs' case.
+
+        Raises:
+            InvalidRowError: a byte that has none.
+        """
+        if encoded.ids is not None:
+            return encoded.ids.values
+        codes = self._tokens(encoded.batch.bases.values)
+        self._check(codes, encoded.batch)
+        return codes
 
     def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
         """Return tokens, labels, position_ids (int64 [B, S]) and loss_mask (float32 [B, S]).
 
         Masks of full rows without weights, and position ids, are shared between batches: do not write to them.
         """
-        batch, ids = encoded.batch, encoded.ids
-        offsets = batch.bases.offsets if ids is None else ids.offsets
-        codes: NDArray[Any] = self._tokens(batch.bases.values) if ids is None else ids.values
-        if ids is None:
-            self._check(codes, batch)
-        rows = offsets.size - 1
+        batch, rows = encoded.batch, encoded.rows
+        offsets = batch.bases.offsets if encoded.ids is None else encoded.ids.offsets
+        codes = self.targets(encoded)
         tokens, labels = (empty((rows, self.seq_length), np.int64) for _ in range(2))
         heads, lengths = self._heads(batch.prefix.lengths), np.diff(offsets)
         runs = list(_runs(heads, lengths))
@@ -140,6 +170,8 @@ class Layout:
         label_codes = codes if self._labels is None else self._labels(batch.bases.values)
         self._write_labels(labels, tokens, Ragged(label_codes, offsets), runs)
         loss_mask = self._loss_mask(batch, runs, empty)
+        if encoded.unread is not None:
+            loss_mask = np.where(encoded.unread[:, None], np.float32(0), loss_mask)
         return {"tokens": tokens, "labels": labels, "loss_mask": loss_mask, "position_ids": self._position_ids(rows)}
 
     def _heads(self, prefix_lengths: NDArray[np.int64]) -> NDArray[np.int64]:

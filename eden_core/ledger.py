@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from eden_core.arguments import plain
 from eden_core.errors import InputError
 from eden_core.fingerprint import Fingerprint
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex, options_of
+from eden_core.interfaces import SequenceStore, WindowIndex, options_of
 from eden_core.plugins import installed_plugins
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RunStart:
         dataset: the arguments of `EdenDataset`.
         plugins: kind, name, distribution and version of those in use.
         versions: of packages and Python.
+        mixture: row of the run and rows taken from each source where its mixture began; None where there is one source.
     """
 
     time: str
@@ -67,6 +69,7 @@ class RunStart:
     plugins: list[dict[str, str]]
     versions: dict[str, str]
     repeat_epoch: bool = False
+    mixture: dict[str, Any] | None = None
 
     @classmethod
     def of_loader(cls, loader: "EdenLoader", step: int) -> "RunStart":
@@ -203,6 +206,7 @@ def _described(dataset: "EdenDataset") -> dict[str, Any]:
         "left_out": {"text": str(omissions), "digest": omissions.digest},
         "dataset": _replayable(dataset),
         "plugins": _plugins(dataset),
+        "mixture": None if dataset.mixture is None else asdict(dataset.mixture.anchor),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))} | {"python": platform.python_version()},
     }
 
@@ -216,11 +220,18 @@ def _replayable(dataset: "EdenDataset") -> dict[str, Any]:
             chosen = {option: getattr(source, option) for option in options_of(type(source))}
             arguments |= {name: source.name, place: source.location, options: chosen}
         arguments[place] = None if arguments[place] is None else _absolute(str(arguments[place]))
-    if arguments["exclude_contigs"] is not None:
-        arguments["exclude_contigs"] = _absolute(str(arguments["exclude_contigs"]))
+    for name in ("exclude_contigs", "contigs"):
+        if arguments[name] is not None:
+            arguments[name] = _absolute(str(arguments[name]))
+    arguments["sources"] = [_with_absolute_paths(entry) for entry in arguments["sources"] or ()]
     if isinstance(arguments["tokenizer"], str | PurePath) and Path(arguments["tokenizer"]).is_file():
         arguments["tokenizer"] = _absolute(str(arguments["tokenizer"]))
     return {name: _plain_or_class(value) for name, value in arguments.items()}
+
+
+def _with_absolute_paths(entry: Mapping[str, Any]) -> dict[str, Any]:
+    paths = ("sequence_db_dir", "window_db_path", "contigs")
+    return {name: _absolute(str(value)) if name in paths and value is not None else value for name, value in entry.items()}
 
 
 def _absolute(place: str) -> str:
@@ -236,7 +247,9 @@ def _plain_or_class(value: Any) -> Any:
 
 def _plugins(dataset: "EdenDataset") -> list[dict[str, str]]:
     reader = dataset.reader
-    used: list[SequenceStore | WindowIndex | Transform] = [reader.store, reader.index, *reader.transforms]
+    used: list[Any] = [reader.objective]
+    for source in reader.sources:
+        used += [source.store, source.index, *source.transforms]
     classes = {type(plugin) for plugin in used}
     return [
         {"kind": e.kind, "name": e.name, "distribution": e.origin.distribution, "version": e.origin.version}

@@ -59,7 +59,7 @@ class RunProgress(lightning.Callback):
         start = RunStart.of_loader(data.training_loader(), trainer.global_step)
         before = last_start(place, "epochs") if place else None
         other = "" if before is None else before.fingerprint_recorded.differences(data.training_loader().dataset.fingerprint)
-        if other:
+        if other and not self._resumed:
             rank_zero_warn(
                 f"the ledger in {place} holds another run, with other data, so `eden replay` must be told which start is "
                 f"meant: give each run a run_dir of its own{other}"

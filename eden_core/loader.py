@@ -4,19 +4,21 @@ import logging
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eden_core.dataset import Batch, EdenDataset
+from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
-from eden_core.fingerprint import Fingerprint
 from eden_core.layout import EncodedBatch
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
+from eden_core.segments import SegmentLayout
+from eden_core.state import restored_state, state_of
+from eden_core.tensors import Batch
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
@@ -95,7 +97,6 @@ class EdenLoader:
         self.rank_sampler = RankSampler(
             dataset.epoch_rows, micro_batch_size, rank, size, global_batch_size, drop, limit_batches, dataset.omissions
         )
-        self.reader = replace(dataset.reader, patience=replace(dataset.reader.patience, rank=rank))
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
             _log.warning("pin_memory=True has no effect: there is no accelerator")
@@ -139,7 +140,7 @@ class EdenLoader:
             block = ahead.popleft()
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)
             self._count(encoded, batch, block.repeated)
-            for part in self._micro_batches(batch):
+            for part in self._micro_batches(batch, self.dataset.reader.layout.used(encoded)):
                 if self._check_ranks:
                     self._compare(part, block)
                 self._done += 1
@@ -161,9 +162,7 @@ class EdenLoader:
         else:
             whole = done - done % self.rank_sampler.step_batches
             epoch, consumed = at.epoch, self.rank_sampler.position(at.epoch, at.start, whole)
-        source = {"source": 0, "epoch": epoch, "consumed": consumed, "fingerprint": str(self.dataset.fingerprint)}
-        source["left_out"] = str(self.dataset.omissions)
-        return {"sources": [source]}
+        return state_of(self.dataset, epoch, consumed)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and workers and any batch sizes.
@@ -171,17 +170,19 @@ class EdenLoader:
         Raises:
             ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
         """
-        source = _source_of(state)
-        differences = Fingerprint.parse(source["fingerprint"]).differences(self.dataset.fingerprint)
-        if differences:
+        restored = restored_state(state, self.dataset)
+        if restored.differences:
             self._mismatch(
                 "the state was taken on other data than this dataset reads, so rows would not go on where they stopped:"
-                + differences
+                + restored.differences
             )
-        before, now = source.get("left_out", "nothing"), str(self.dataset.omissions)
-        if before != now and self.rank_sampler.rank == 0:
-            _log.warning("the run left out %s until here; from here on it leaves out %s", before, now)
-        loaded = Pass(source["epoch"], source["consumed"])
+        if self.rank_sampler.rank == 0:
+            for note in restored.notes:
+                _log.warning(note)
+        if restored.anchor is not None:
+            self.dataset.continue_mixture(restored.anchor)
+            self._close_pool()
+        loaded = Pass(restored.epoch, restored.position)
         self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
@@ -214,10 +215,13 @@ class EdenLoader:
         """Stop the workers and close the files."""
         self._passes += 1
         self._report()
+        self._close_pool()
+        self.dataset.close()
+
+    def _close_pool(self) -> None:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-        self.dataset.close()
 
     def _begin(self, this: Pass) -> None:
         self._next, self._pass, self._done = this, this, 0
@@ -232,15 +236,17 @@ class EdenLoader:
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
-            return map(self.reader.fetch, rows)
+            return map(self.dataset.reader_of_rank(self.rank_sampler.rank).fetch, rows)
         if self._pool is None:
-            self._pool = WorkerPool(self.reader, self._num_workers, **self._worker_options)
+            reader = self.dataset.reader_of_rank(self.rank_sampler.rank)
+            self._pool = WorkerPool(reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _micro_batches(self, batch: Batch) -> Iterator[Batch]:
+    def _micro_batches(self, batch: Batch, used: NDArray[np.int64]) -> Iterator[Batch]:
         size = self.rank_sampler.micro_batch_size
         for start in range(0, len(batch["tokens"]), size):
             part = {key: value[start : start + size] for key, value in batch.items()}
+            part = self.dataset.batches.trimmed(part, used[start : start + size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
     def _compare(self, batch: Batch, block: RowBlock) -> None:
@@ -262,9 +268,13 @@ class EdenLoader:
     def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
         """Count rows that could not be read, and those whose letters or transforms leave no loss weight at all."""
         self._counts["read"] += int((~repeated).sum())
-        unread = np.zeros_like(repeated) if encoded.unread is None else encoded.unread & ~repeated
+        unread = np.zeros_like(repeated)
+        if encoded.unread is not None:
+            unread[encoded.batch.picks.rows[encoded.unread]] = True
+            unread &= ~repeated
         self._counts["unread"] += int(unread.sum())
-        if self.reader.layout.weighted or encoded.batch.weights is not None:
+        layout = self.dataset.reader.layout
+        if layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout):
             without = (batch["loss_mask"].sum(1) == 0).numpy()
             self._counts["without weight"] += int((without & ~repeated & ~unread).sum())
 
@@ -299,13 +309,3 @@ def _rows_of(blocks: Iterator[RowBlock], ahead: deque[RowBlock]) -> Iterator[NDA
     for block in blocks:
         ahead.append(block)
         yield block.rows
-
-
-def _source_of(state: dict[str, Any]) -> dict[str, Any]:
-    found = state.get("sources")
-    if not isinstance(found, list) or len(found) != 1 or not {"epoch", "consumed", "fingerprint"} <= set(found[0]):
-        raise ConfigurationError(
-            f"{state!r:.200} is no state of an EdenLoader; expected what its state_dict() gave, with one source"
-        )
-    source: dict[str, Any] = found[0]
-    return source

@@ -5,17 +5,21 @@ import inspect
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from eden_core.assembly import TRAINING_ONLY, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.ledger import LEDGER, RunStart, last_start
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
+from eden_core.sources import sources_of_split
+from eden_core.tensors import Batch
 from eden_core.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -121,20 +125,25 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         return train, validation, test
 
     def _dataset(self, split: str, samples: int, tokenizer: str | Vocabulary) -> EdenDataset | None:
+        mixed = sources_of_split(self.dataset_options.get("sources"), split)
         given = {"train": self.train_window_db_path, "validation": self.val_window_db_path, "test": self.test_window_db_path}
         path = index_paths(given, self.data_dir)[split]
         if not samples:
             return None
-        if path is None and split != "train":
+        if path is None and not mixed and split != "train":
             _log.warning("%d %s samples are asked for, and there is no index of that split", samples, split)
             return None
-        if path is None:
+        if path is None and not mixed:
             place = "" if self.data_dir is None else f" (there is no {Path(self.data_dir).absolute() / 'train_windows.db'})"
             raise ConfigurationError(f"there is no index of train windows{place}: give train_window_db_path, or data_dir")
         options = {name: v for name, v in self.dataset_options.items() if split == "train" or name not in TRAINING_ONLY}
         folder = self.sequence_db_dir if self.sequence_db_dir is not None else self.data_dir
         options |= {"sequence_db_dir": folder, "window_db_path": path, "seq_length": self.seq_length, "tokenizer": tokenizer}
-        return EdenDataset(self.store, self.index, split=split, num_samples=samples, **options)
+        options["sources"] = mixed
+        dataset = EdenDataset(self.store, self.index, split=split, num_samples=samples, **options)
+        if dataset.packing.kind == "thd" and _bridge_names(self):
+            dataset.collate_fn = collate_for_bridge  # type: ignore[method-assign]
+        return dataset
 
     def _tokenizer(self, context: Any) -> str | Vocabulary:
         """The tokenizer by name, or its vocabulary, made once: probing takes longer than opening a dataset."""
@@ -179,6 +188,51 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
                 "wants a run_dir of its own"
             )
         warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def _bridge_names(provider: EdenDatasetProvider) -> bool:
+    return not isinstance(provider, _LoaderConfig)
+
+
+def collate_for_bridge(rows: Sequence[Batch]) -> Batch:
+    """Return the batch of packed rows under the names that Megatron-Bridge knows.
+
+    There `cu_seqlens` counts with the padding of segments, `cu_seqlens_unpadded` without it, and `cu_seqlens_argmin` (int64 [B,
+    1]) says where the -1 begin (megatron-bridge 0.3.1, `get_packed_seq_params`).
+    """
+    batch = EdenDataset.collate_fn(rows)
+    named = {key: value for key, value in batch.items() if not key.startswith("cu_seqlens")}
+    bounds = {"cu_seqlens": batch.get("cu_seqlens_padded", batch["cu_seqlens"])}
+    if "cu_seqlens_padded" in batch:
+        bounds["cu_seqlens_unpadded"] = batch["cu_seqlens"]
+    for name, value in bounds.items():
+        ended = torch.nn.functional.pad(value, (0, 1), value=-1)  # Bridge looks for the first -1, so there must be one
+        named |= {name: ended, f"{name}_argmin": ended.argmin(1, keepdim=True)}
+    return named | {"max_seqlen": batch["max_seqlen"][:, None]}
+
+
+def packed_seq_params(batch: Batch) -> Any:
+    """Return megatron-core's `PackedSeqParams` of a packed batch of one row.
+
+    Raises:
+        ConfigurationError: it has more rows, which megatron-core does not take, or none is packed.
+    """
+    from megatron.core.packed_seq_params import PackedSeqParams
+
+    if "cu_seqlens" not in batch or len(batch["cu_seqlens"]) != 1:
+        raise ConfigurationError("packed_seq_params takes a batch of one row (micro_batch_size=1), packed with packing='thd'")
+    count = int((batch["cu_seqlens"][0] >= 0).sum())
+    bounds, longest = batch["cu_seqlens"][0, :count], int(batch["max_seqlen"][0])
+    padded = batch["cu_seqlens_padded"][0, :count] if "cu_seqlens_padded" in batch else None
+    return PackedSeqParams(
+        qkv_format="thd",
+        cu_seqlens_q=bounds,
+        cu_seqlens_kv=bounds,
+        cu_seqlens_q_padded=padded,
+        cu_seqlens_kv_padded=padded,
+        max_seqlen_q=longest,
+        max_seqlen_kv=longest,
+    )
 
 
 def _batch_sizes() -> tuple[int | None, int | None]:

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from eden_core.batch import offsets_of
+from eden_core.batch import numbers_of_ranges, offsets_of
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.mixing import digest_of
-from eden_core.order import Order
+from eden_core.order import EpochOrder, Order
 
 _log = logging.getLogger(__name__)
 _NONE = np.empty(0, np.int64)
@@ -69,7 +69,8 @@ class Omissions:
     Args:
         order: the run's order.
         skip_rows: pairs (first, stop) of rows of the run, `stop` not included.
-        windows: int64, windows that are left out of every epoch.
+        windows: int64, windows that are left out of every epoch, for each source. Where a window is a row, its row is left out;
+            elsewhere rows lose windows (see `PrunedOrder`), and all rows are read.
         windows_from: row of the run from which on `windows` are left out.
 
     Raises:
@@ -80,12 +81,15 @@ class Omissions:
         self,
         order: Order,
         skip_rows: Sequence[Sequence[int]] = (),
-        windows: NDArray[np.int64] | tuple[()] = (),
+        windows: Sequence[NDArray[np.int64]] = (),
         windows_from: int = 0,
     ) -> None:
         self.skip_rows = sorted(_row_range(pair, len(order)) for pair in skip_rows)
-        self.windows = np.asarray(windows, np.int64)
         self.windows_from = windows_from
+        self._all_windows = tuple(np.asarray(some, np.int64) for some in windows)
+        self.windows = _NONE
+        if isinstance(order, EpochOrder) and self._all_windows:
+            self.windows = order.chosen(self._all_windows[0])
         self._order = order
         self._recent: dict[int, Kept] = {}
         if self.usual_rows < 1:
@@ -96,14 +100,16 @@ class Omissions:
 
     def __str__(self) -> str:
         parts = [f"rows {first} to {stop - 1}" for first, stop in self.skip_rows]
-        if self.windows.size:
-            parts.append(f"{self.windows.size} windows of excluded contigs from row {self.windows_from} on")
+        if self._all_windows:
+            count = sum(some.size for some in self._all_windows)
+            parts.append(f"{count} windows of excluded contigs from row {self.windows_from} on")
         return ", ".join(parts) or "nothing"
 
     @property
     def digest(self) -> str:
         """A short text that changes with what is left out."""
-        return digest_of(self.skip_rows, self.windows.tobytes(), self.windows_from if self.windows.size else 0)
+        windows = [some.tobytes() for some in self._all_windows]
+        return digest_of(self.skip_rows, windows, self.windows_from if windows else 0)
 
     @property
     def usual_rows(self) -> int:
@@ -153,7 +159,7 @@ class Omissions:
         size = len(self._order)
         bounds = np.array(self.skip_rows, np.int64).reshape(-1, 2) - epoch * size
         starts, stops = bounds[(bounds[:, 0] < size) & (bounds[:, 1] > 0)].clip(0, size).T
-        if not self.windows.size:
+        if not self.windows.size or not isinstance(self._order, EpochOrder):
             return starts, stops
         places = self._order.positions(self.windows, epoch)
         places = places[places >= self.windows_from - epoch * size]
@@ -172,15 +178,40 @@ def _row_range(pair: Sequence[int], epoch_rows: int) -> tuple[int, int]:
     return int(values[0]), int(values[1])
 
 
-def windows_of_contigs(index: WindowIndex, path: str) -> NDArray[np.int64]:
-    """Return the windows of the contigs that a text file names, one id a line, in ascending order.
+def windows_of_contigs(indexes: Sequence[WindowIndex], path: str) -> list[NDArray[np.int64]]:
+    """Return the windows of the contigs that a text file names, one id a line, in ascending order, for each index.
 
-    Empty lines and lines that begin with `#` are passed over. Ids that the index does not hold are counted in a warning: one
-    file may serve several splits.
+    Empty lines and lines that begin with `#` are passed over. Ids that no index holds are counted in a warning: one file may
+    serve several splits.
 
     Raises:
-        InputError: the file cannot be read, or names nothing.
+        InputError: the file cannot be read, names nothing, or nothing that is there.
     """
+    wanted = _contigs_in(path)
+    found, windows, example = 0, [], ""
+    for index in indexes:
+        some = [_NONE]
+        for batch in index.contigs():
+            named = batch.filter(pc.is_in(batch.column("contig_id"), value_set=wanted))
+            found += named.num_rows
+            example = example or batch.column("contig_id")[0].as_py()
+            firsts, counts = (named.column(name).to_numpy() for name in ("first_window", "windows"))
+            some.append(numbers_of_ranges(firsts, counts)[0])
+        windows.append(np.concatenate(some))
+    places = ", ".join(index.location for index in indexes)
+    if not found:
+        raise InputError(
+            f"exclude_contigs: none of the {len(wanted)} contigs in {path}, such as {wanted[0].as_py()!r}, is in {places}; ids "
+            f"there look like {example!r}"
+        )
+    if found < len(wanted):
+        _log.warning(
+            "exclude_contigs: %d of the %d contigs in %s are not in %s", len(wanted) - found, len(wanted), path, places
+        )
+    return windows
+
+
+def _contigs_in(path: str) -> pa.Array:
     if not isinstance(path, str | PurePath):
         raise ConfigurationError(f"exclude_contigs is {path!r:.80}; expected the path of a text file, one contig id a line")
     try:
@@ -192,20 +223,4 @@ def windows_of_contigs(index: WindowIndex, path: str) -> NDArray[np.int64]:
     wanted = pa.array(sorted({line for line in lines if line and not line.startswith("#")}), pa.string())
     if not len(wanted):
         raise InputError(f"exclude_contigs: {path} names no contig; expected one id a line")
-    found, windows, example = 0, [_NONE], ""
-    for batch in index.contigs():
-        named = batch.filter(pc.is_in(batch.column("contig_id"), value_set=wanted))
-        found += named.num_rows
-        example = example or batch.column("contig_id")[0].as_py()
-        firsts, counts = (named.column(name).to_numpy() for name in ("first_window", "windows"))
-        windows += [np.arange(first, first + count) for first, count in zip(firsts.tolist(), counts.tolist(), strict=True)]
-    if not found:
-        raise InputError(
-            f"exclude_contigs: none of the {len(wanted)} contigs in {path}, such as {wanted[0].as_py()!r}, is in "
-            f"{index.location}; ids there look like {example!r}"
-        )
-    if found < len(wanted):
-        _log.warning(
-            "exclude_contigs: %d of the %d contigs in %s are not in %s", len(wanted) - found, len(wanted), path, index.location
-        )
-    return np.concatenate(windows)
+    return wanted

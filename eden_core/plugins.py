@@ -15,12 +15,13 @@ import pluggy
 
 from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex, options_of
+from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex, options_of
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
     "index": ("eden_window_indexes", WindowIndex),
     "transform": ("eden_transforms", Transform),
+    "objective": ("eden_objectives", Objective),
 }
 """kind -> (hook, contract)"""
 
@@ -161,6 +162,11 @@ class PluginRegistry:
     def transform(self, name: str, options: Mapping[str, Any] | None = None) -> Transform:
         """Make a transform by name."""
         made: Transform = self._create("transform", name, (), options)
+        return made
+
+    def objective(self, name: str, options: Mapping[str, Any] | None = None) -> Objective:
+        """Make an objective by name."""
+        made: Objective = self._create("objective", name, (), options)
         return made
 
     def _create(self, kind: str, name: str, args: tuple[str, ...], options: Mapping[str, Any] | None) -> Any:

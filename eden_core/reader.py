@@ -1,18 +1,19 @@
 """The stages in order, from row numbers to arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_core.batch import Ragged, SequenceBatch, Windows
+from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
-from eden_core.errors import ConfigurationError, InvalidBaseError, PluginContractError, StaleIndexError
-from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.errors import InvalidBaseError, StaleIndexError
+from eden_core.interfaces import Objective
 from eden_core.layout import Arrays, Empty, EncodedBatch, InvalidRowError, Layout
 from eden_core.order import Order
-from eden_core.patience import Patience
+from eden_core.source import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +21,10 @@ class BatchReader:
     """Reads rows of a run: a pure function of (configuration, seed, rows). Pickles without open files."""
 
     order: Order
-    index: WindowIndex
-    store: SequenceStore
-    transforms: Sequence[Transform]
+    sources: Sequence[Source]
     layout: Layout
+    objective: Objective
     seed: int
-    patience: Patience = field(default_factory=Patience)
-    count_once: bool = False
-    """whether bases that the window before has read already get no loss weight"""
 
     def fetch(self, rows: NDArray[np.int64]) -> EncodedBatch:
         """Do what a worker does: everything up to the layout.
@@ -37,21 +34,21 @@ class BatchReader:
 
         Raises:
             InvalidBaseError: a byte that is no IUPAC letter (found here only where a tokenizer is called per row).
+            StaleIndexError: windows that were planned to share a row do not fit into it.
         """
         picks = self.order.pick(rows)
-        windows = self.locate(self.patience.lookup(self.index, picks.window_ids))
-        bases, unread = self._read(windows)
-        weights = self._weigh_once(windows, bases) if self.count_once else None
-        batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64), weights)
-        draws = Draws(self.seed, picks)
-        for transform in self.transforms:
-            batch = transform.apply(batch, draws)
-        self._check_fit(batch, windows)
+        batch, unread = self._read(picks)
         try:
-            encoded = self.layout.encode(batch)
+            encoded = replace(self.layout.encode(batch, np.size(rows)), unread=unread)
+            self._check_rows(encoded)
+            if not self.objective.predicts_all:
+                targets = self.layout.targets(encoded)
+                tokens = Ragged(targets, batch.bases.offsets if encoded.ids is None else encoded.ids.offsets)
+                shown, chosen = self.objective.choose(tokens, Draws(self.seed, picks))
+                encoded = replace(encoded, shown=shown, chosen=chosen)
         except InvalidRowError as found:
             raise self._name(found, batch) from None
-        return encoded if unread is None else replace(encoded, unread=unread)
+        return encoded
 
     def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
         """Lay fetched rows out as token arrays (see `Layout.expand`).
@@ -60,97 +57,108 @@ class BatchReader:
             InvalidBaseError: a byte that is no IUPAC letter; the message names sequence and position.
         """
         try:
-            arrays = self.layout.expand(encoded, empty)
+            return self.layout.expand(encoded, empty)
         except InvalidRowError as found:
             raise self._name(found, encoded.batch) from None
-        if encoded.unread is not None:
-            arrays["loss_mask"] = np.where(encoded.unread[:, None], np.float32(0), arrays["loss_mask"])
-        return arrays
 
-    def locate(self, windows: Windows) -> Windows:
-        """Return windows with as many bases as fit into their rows."""
-        room = self.room(windows)
-        if self.layout.vocabulary.table is None:
-            return windows
-        tiling = self.index.tiling
-        if tiling.keep_tail and room.size and int(room.min()) < tiling.row_bases:
-            raise ConfigurationError(
-                f"special and tag tokens take {self.layout.seq_length - int(room.min())} of a row, and the index reserved "
-                f"{tiling.reserve}: bases would be lost between windows. Build it again with eden-precompute --keep-tail "
-                f"--reserve {self.layout.seq_length - int(room.min())}"
-            )
-        return replace(windows, lengths=np.minimum(windows.lengths, room))
+    def locate(self, picks: Picks) -> Windows:
+        """Return where picked windows lie, with as many bases as fit into their rows."""
+        if len(self.sources) == 1:
+            return self.sources[0].locate(picks)
+        parts = [(places, self.sources[number].locate(some)) for number, places, some in _by_source(picks)]
+        return _merged_windows(parts)
 
-    def measured(self, windows: Windows) -> Windows:
-        """Return windows with as many bases as the store has of them, reading them a thousand at a time."""
-        lengths = windows.lengths.copy()
-        for first in range(0, len(windows), 1024):
-            part = slice(first, first + 1024)
-            ids = windows.sequence_ids[part]
-            some = Windows(windows.window_ids[part], ids, windows.starts[part], windows.lengths[part])
-            lengths[part] = self._read(some)[0].lengths
-        return replace(windows, lengths=lengths)
+    def measured(self, picks: Picks) -> Windows:
+        """Return where picked windows lie, with as many bases as the stores have of them, which reads them."""
+        parts = []
+        for number, places, some in _by_source(picks):
+            source = self.sources[number]
+            parts.append((places, source.measured(source.locate(some))))
+        return _merged_windows(parts)
 
-    def room(self, windows: Windows) -> NDArray[np.int64]:
-        """Return how many tokens of bases fit into the windows' rows, int64 [W]."""
-        prefixes = np.zeros(len(windows), np.int64)
-        for transform in self.transforms:
-            prefixes = prefixes + transform.prefix_lengths(windows)
-        return self.layout.room(prefixes)
+    def stored(self, batch: SequenceBatch) -> Ragged[np.uint8]:
+        """Return the bases of a batch's windows as they are in the stores."""
+        rows: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(batch.windows)
+        for number, places, some in _by_source(batch.picks):
+            windows = Windows(some.window_ids, *_taken(batch.windows, places))
+            for place, row in zip(places.tolist(), self.sources[number].store.read(windows), strict=True):
+                rows[place] = row
+        return Ragged.from_rows(rows, np.uint8)
 
-    def _weigh_once(self, windows: Windows, bases: Ragged[np.uint8]) -> Ragged[np.float32]:
-        """Weigh each base of a sequence in the first of the windows that read it: 1 there, else 0."""
-        before = self.locate(self.patience.lookup(self.index, np.maximum(windows.window_ids - 1, 0)))
-        same = np.array([a == b for a, b in zip(before.sequence_ids, windows.sequence_ids, strict=True)], bool)
-        shared = np.where(same & (before.starts < windows.starts), before.starts + before.lengths - windows.starts, 0)
-        within = np.arange(bases.values.size) - np.repeat(bases.offsets[:-1], bases.lengths)
-        return Ragged((within >= np.repeat(shared, bases.lengths)).astype(np.float32), bases.offsets)
+    def _read(self, picks: Picks) -> tuple[SequenceBatch, NDArray[np.bool_] | None]:
+        if len(self.sources) == 1:
+            return self.sources[0].read(picks, Draws(self.seed, picks))
+        places, batches, masks = [], [], []
+        for number, place, some in _by_source(picks):
+            batch, unread = self.sources[number].read(some, Draws(self.seed, some))
+            places.append(place)
+            batches.append(batch)
+            masks.append(np.zeros(len(some), bool) if unread is None else unread)
+        to_order = np.argsort(np.concatenate(places))
+        weights = None
+        if any(batch.weights is not None for batch in batches):
+            weights = _merged([batch.weights or _ones(batch.bases) for batch in batches], to_order)
+        unread = np.concatenate(masks)[to_order]
+        merged = SequenceBatch(
+            picks,
+            _merged_windows([(place, batch.windows) for place, batch in zip(places, batches, strict=True)]),
+            _merged([batch.bases for batch in batches], to_order),
+            _merged([batch.prefix for batch in batches], to_order),
+            weights,
+        )
+        return merged, unread if unread.any() else None
 
-    def _read(self, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
-        bases, unread = self.patience.read(self.store, windows)
-        lengths = bases.lengths
-        if len(bases) != len(windows) or (lengths > windows.lengths).any():
-            raise PluginContractError(
-                f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows "
-                f"of at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
-            )
-        if lengths.size and int(lengths.min()) < 1:
-            i = int(np.argmin(lengths))
+    def _check_rows(self, encoded: EncodedBatch) -> None:
+        reach = self.layout.places(encoded)[1] - encoded.batch.picks.rows * self.layout.seq_length
+        if reach.size and int(reach.max()) > self.layout.seq_length:
+            windows = encoded.batch.windows
+            i = int(np.argmax(reach))
             raise StaleIndexError(
-                f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store "
-                "has no bases: it was built for other sequences; build it again with eden-precompute"
-            )
-        return bases, unread
-
-    def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
-        room = self.layout.room(batch.prefix.lengths)
-        limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
-        names = ", ".join(transform.name for transform in self.transforms)
-        if batch.weights is not None and not np.array_equal(batch.weights.offsets, batch.bases.offsets):
-            raise PluginContractError(f"the transforms ({names}) gave loss weights that are not one a base")
-        if (batch.bases.lengths > limit).any():
-            raise PluginContractError(
-                f"the transforms ({names}) made a row longer than it may be: a transform must not add bases, nor more prefix "
-                "tokens than its prefix_lengths() said"
+                f"windows that were planned to share a row, {windows.sequence_ids[i]!r} among them, take {int(reach[i])} "
+                f"tokens, and a row has {self.layout.seq_length}: the store has longer sequences than the table of contigs "
+                "that the plan was made from. Make contigs.parquet and the index anew"
             )
 
     def _name(self, found: InvalidRowError, batch: SequenceBatch) -> InvalidBaseError:
-        """Return the error with the place in the sequence, which the row alone does not tell once it was flipped."""
-        i = found.row
-        windows = batch.windows
-        only = Windows(windows.window_ids[i : i + 1], (windows.sequence_ids[i],), *_one(windows, i))
-        places = np.flatnonzero(self.store.read(only).values == found.byte)
-        where = f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
+        """Return the error with the place in the sequence."""
+        source = self.sources[int(batch.picks.sources[found.row]) if len(self.sources) > 1 else 0]
         advice = (
             "a zeroed hole in a damaged file: copy or write the shard again"
             if found.byte == 0
             else "no IUPAC nucleotide letter that the vocabulary knows; mend the sequence or set invalid_bases='unk'"
         )
         return InvalidBaseError(
-            f"sequence {windows.sequence_ids[i]!r} holds the byte {found.byte} ({chr(found.byte)!r}) at {where} (counted from "
-            f"1), {advice}"
+            f"sequence {batch.windows.sequence_ids[found.row]!r} holds the byte {found.byte} ({chr(found.byte)!r}) at "
+            f"{source.place_of(batch.windows, found.row, found.byte)} (counted from 1), {advice}"
         )
 
 
-def _one(windows: Windows, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return windows.starts[i : i + 1], windows.lengths[i : i + 1]
+def _by_source(picks: Picks) -> list[tuple[int, NDArray[np.int64], Picks]]:
+    """Return, for each source that is picked from, its number, which of the windows are its own, and their picks."""
+    numbers = np.unique(picks.sources).tolist()
+    places = [np.flatnonzero(picks.sources == number) for number in numbers]
+    return [(number, place, picks.take(place)) for number, place in zip(numbers, places, strict=True)]
+
+
+def _taken(windows: Windows, places: NDArray[np.int64]) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    ids = tuple(windows.sequence_ids[place] for place in places.tolist())
+    return ids, windows.starts[places], windows.lengths[places]
+
+
+def _merged_windows(parts: Sequence[tuple[NDArray[np.int64], Windows]]) -> Windows:
+    if not parts:
+        return Windows(np.empty(0, np.int64), (), np.empty(0, np.int64), np.empty(0, np.int64))
+    to_order = np.argsort(np.concatenate([places for places, _ in parts]))
+    ids = [sequence_id for _, windows in parts for sequence_id in windows.sequence_ids]
+    columns = (np.concatenate([getattr(w, name) for _, w in parts])[to_order] for name in ("window_ids", "starts", "lengths"))
+    window_ids, starts, lengths = columns
+    return Windows(window_ids, tuple(ids[i] for i in to_order.tolist()), starts, lengths)
+
+
+def _ones(bases: Ragged[np.uint8]) -> Ragged[np.float32]:
+    return Ragged(np.ones(bases.values.size, np.float32), bases.offsets)
+
+
+def _merged(parts: "Sequence[Ragged[Any]]", to_order: NDArray[np.int64]) -> "Ragged[Any]":
+    rows = [row for part in parts for row in part]
+    return Ragged.from_rows([rows[i] for i in to_order.tolist()], parts[0].values.dtype)

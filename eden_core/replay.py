@@ -1,7 +1,7 @@
 """What a step was trained on, from the run ledger: the rows are read again, nothing is trained."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError, InputError
+from eden_core.layout import EncodedBatch
 from eden_core.ledger import RunStart
+from eden_core.mixture import Anchor
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.sequence_ids import control_tag
 
@@ -33,7 +35,7 @@ _COMPLEMENT = bytes.maketrans(b"ACGTURYSWKMBDHVNacgturyswkmbdhvn", b"TGCAAYRSWMK
 
 @dataclass(frozen=True)
 class ReplayedRow:
-    """One row of a step.
+    """One window of a step's row; where windows share a row, each has a line.
 
     Attributes:
         rank: data-parallel rank that read it; None where rows were asked for by number.
@@ -41,7 +43,7 @@ class ReplayedRow:
         source: number of the source; 0 where there is one.
         contig: sequence id.
         start: zero-based first base of the window.
-        length: bases that the row read.
+        length: bases that the row read of the window.
         strand: "+" or "-" (reverse complement); "?" where transforms changed the bases otherwise.
         tag: control tag, or "".
         masked: share of the bases without loss weight; 1 for a row that could not be read or only fills the batch up.
@@ -134,7 +136,10 @@ def dataset_of(start: RunStart, **changed: object) -> EdenDataset:
     if objects:
         named = ", ".join(f"{name} was a {kind}" for name, kind in objects.items())
         raise ConfigurationError(f"the ledger cannot hold every object that the run was given: {named}; replay it from Python")
-    return EdenDataset(**arguments)
+    dataset = EdenDataset(**arguments)
+    if start.mixture is not None:
+        dataset.continue_mixture(Anchor(**start.mixture))
+    return dataset
 
 
 def rows_of_step(start: RunStart, step: int, dataset: EdenDataset) -> list[RowBlock]:
@@ -162,8 +167,8 @@ def rows_of_step(start: RunStart, step: int, dataset: EdenDataset) -> list[RowBl
     return blocks
 
 
-def replay_step(start: RunStart, step: int, dataset: EdenDataset, rank: int | None = None) -> Replayed:
-    """Read again what each data-parallel rank, or one, read for a step.
+def blocks_of_step(start: RunStart, step: int, dataset: EdenDataset, rank: int | None = None) -> dict[int | None, RowBlock]:
+    """Return what `rows_of_step` does, by data-parallel rank, of all ranks or of one.
 
     Raises:
         InputError: there is no such rank, or the ledger does not say what the step depends on.
@@ -171,43 +176,56 @@ def replay_step(start: RunStart, step: int, dataset: EdenDataset, rank: int | No
     blocks = rows_of_step(start, step, dataset)
     if rank is not None and rank >= len(blocks):
         raise InputError(f"there is no data-parallel rank {rank}: the run had {len(blocks)}")
-    wanted = range(len(blocks)) if rank is None else [rank]
-    parts = [_replayed(dataset, blocks[number], number) for number in wanted]
-    return Replayed([row for part in parts for row in part.rows], [bases for part in parts for bases in part.bases])
+    return {number: blocks[number] for number in (range(len(blocks)) if rank is None else [rank])}
+
+
+def block_of_rows(start: RunStart, dataset: EdenDataset, rows: range) -> RowBlock:
+    """Return rows of the run by number; of a Megatron run, samples."""
+    numbers = np.array(rows, np.int64)
+    return RowBlock.of(dataset.omissions.rows(numbers) if start.kind == "samples" else numbers)
+
+
+def replay_step(start: RunStart, step: int, dataset: EdenDataset, rank: int | None = None) -> Replayed:
+    """Read again what each data-parallel rank, or one, read for a step (see `blocks_of_step`)."""
+    return replay_blocks(dataset, blocks_of_step(start, step, dataset, rank))
 
 
 def replay_rows(start: RunStart, dataset: EdenDataset, rows: range) -> Replayed:
     """Read rows of the run again; of a Megatron run, samples."""
-    numbers = np.array(rows, np.int64)
-    numbers = dataset.omissions.rows(numbers) if start.kind == "samples" else numbers
-    return _replayed(dataset, RowBlock(numbers, np.zeros(len(rows), bool)), None)
+    return replay_blocks(dataset, {None: block_of_rows(start, dataset, rows)})
 
 
-def _replayed(dataset: EdenDataset, block: RowBlock, rank: int | None) -> Replayed:
-    """Read the rows of a rank again, and describe them."""
-    reader = dataset.reader
-    encoded = reader.fetch(block.rows)
+def replay_blocks(dataset: EdenDataset, blocks: Mapping[int | None, RowBlock]) -> Replayed:
+    """Read rows again, by data-parallel rank; None: whatever rank read them."""
+    parts = [described(dataset, dataset.reader.fetch(block.rows), block, rank) for rank, block in blocks.items()]
+    return Replayed([row for part in parts for row in part.rows], [bases for part in parts for bases in part.bases])
+
+
+def described(dataset: EdenDataset, encoded: EncodedBatch, block: RowBlock, rank: int | None) -> Replayed:
+    """Describe the windows of rows that were fetched, in the order in which they lie."""
+    reader, layout = dataset.reader, dataset.reader.layout
     batch = encoded.batch
-    loss_mask = reader.expand(encoded)["loss_mask"] * ~block.repeated[:, None]
-    stored = reader.store.read(batch.windows) if encoded.unread is None else None
-    room = reader.layout.room(batch.prefix.lengths)
+    loss_mask = (reader.expand(encoded)["loss_mask"] * ~block.repeated[:, None]).reshape(-1)
+    stored = reader.stored(batch) if encoded.unread is None else None
     used = batch.bases.lengths if encoded.ids is None else encoded.ids.lengths
-    fills = (reader.layout.seq_length - room + np.minimum(used, room)) / reader.layout.seq_length
+    fills = layout.used(encoded) / layout.seq_length
     tagged = (batch.prefix.lengths > 0).tolist()
+    rows = batch.picks.rows.tolist()
+    starts, stops = layout.places(encoded)
     found, bases = [], [row.tobytes() for row in batch.bases]
     for i, contig in enumerate(batch.windows.sequence_ids):
         found.append(
             ReplayedRow(
                 rank=rank,
-                row=int(block.rows[i]),
+                row=int(block.rows[rows[i]]),
                 source=int(batch.picks.sources[i]),
                 contig=contig,
                 start=int(batch.windows.starts[i]),
                 length=len(bases[i]),
                 strand="?" if stored is None else _strand(stored[i].tobytes(), bases[i]),
                 tag=control_tag(contig) if tagged[i] else "",
-                masked=round(1 - float((loss_mask[i] > 0).sum()) / int(min(used[i], room[i])), 6),
-                fill=round(float(fills[i]), 6),
+                masked=round(1 - float((loss_mask[starts[i] : stops[i]] > 0).sum()) / int(used[i]), 6),
+                fill=round(float(fills[rows[i]]), 6),
             )
         )
     return Replayed(found, bases)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from eden_core.errors import ConfigurationError
 from eden_core.omissions import Omissions
@@ -19,6 +19,12 @@ class RowBlock:
     """[k * micro_batch_size], rows of the run"""
     repeated: NDArray[np.bool_]
     """[k * micro_batch_size], True where a row only fills the last global batch up"""
+
+    @classmethod
+    def of(cls, rows: ArrayLike) -> "RowBlock":
+        """Return rows of which none is repeated."""
+        numbers = np.asarray(rows, np.int64)
+        return cls(numbers, np.zeros(numbers.size, bool))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,14 @@ def extract_sample_id(sequence_id: str) -> str:
     return sample
 
 
+def sample_or_empty(sequence_id: str) -> str:
+    """Return the sample id, or "" where the sequence id has none: then one shard serves every id."""
+    try:
+        return extract_sample_id(sequence_id)
+    except InvalidSequenceIdError:
+        return ""
+
+
 def control_tag(sequence_id: str) -> str:
     """Return the control tag of a sequence.
 

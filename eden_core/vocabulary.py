@@ -27,6 +27,7 @@ _SPECIAL_NAMES = {
     "sep": (("sep_id", "_sep_id", "sep_token_id", "sep"), ("<SEP>", "<sep>", "[SEP]")),
     "pad": (("pad_id", "pad_token_id", "pad"), ("<PAD>", "<pad>", "[PAD]")),
     "unk": (("unk_id", "unk_token_id", "unk"), ("<UNK>", "<unk>", "[UNK]")),
+    "mask": (("mask_id", "mask_token_id", "mask"), ("<MASK>", "<mask>", "[MASK]")),
 }
 """special -> (attributes that hold its id, spellings to look up in a `tokenizers` vocabulary)"""
 
@@ -39,7 +40,7 @@ class Vocabulary:
         name: what identifies it in fingerprints.
         encode_text: token ids of a text without specials.
         pad: id that fills a row up.
-        bos, eos, sep, unk: ids, or None where the tokenizer has none.
+        bos, eos, sep, unk, mask: ids, or None where the tokenizer has none.
         table: int64 [256], the id of each byte, -1 where it has none; None when bases are not one token each, and the
             tokenizer is called on whole rows.
     """
@@ -51,6 +52,7 @@ class Vocabulary:
     eos: int | None = None
     sep: int | None = None
     unk: int | None = None
+    mask: int | None = None
     table: NDArray[np.int64] | None = None
 
     @classmethod
@@ -58,8 +60,8 @@ class Vocabulary:
         """Return the vocabulary of a tokenizer.
 
         Args:
-            tokenizer: "nucleotide" (id = ASCII code; EOS 0, PAD 1, BOS 2, SEP 3, UNK 4), "byte" (id = byte; EOS 0, PAD 1), a
-                path to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, tried in this order.
+            tokenizer: "nucleotide" (id = ASCII code; EOS 0, PAD 1, BOS 2, SEP 3, UNK 4, MASK 5), "byte" (id = byte; EOS 0, PAD
+                1), a path to a `tokenizer.json`, or an object with `text_to_ids`, `encode` or `tokenize`, tried in this order.
 
         Raises:
             ConfigurationError: it is none of these, or has neither a padding nor an end-of-sequence token.
@@ -91,7 +93,7 @@ class Vocabulary:
     @cached_property
     def specials(self) -> dict[str, int]:
         """The special tokens that exist, by name."""
-        found = {"bos": self.bos, "eos": self.eos, "sep": self.sep, "pad": self.pad, "unk": self.unk}
+        found = {"bos": self.bos, "eos": self.eos, "sep": self.sep, "pad": self.pad, "unk": self.unk, "mask": self.mask}
         return {special: token for special, token in found.items() if token is not None}
 
 
@@ -100,7 +102,7 @@ def _utf8(text: str) -> list[int]:
 
 
 _BUILT_IN = {
-    "nucleotide": Vocabulary("nucleotide", _utf8, pad=1, bos=2, eos=0, sep=3, unk=4, table=np.arange(256)),
+    "nucleotide": Vocabulary("nucleotide", _utf8, pad=1, bos=2, eos=0, sep=3, unk=4, mask=5, table=np.arange(256)),
     "byte": Vocabulary("byte", _utf8, pad=1, eos=0, table=np.arange(256)),
 }
 

@@ -186,6 +186,10 @@ def prepared(tmp_path_factory) -> Path:
     for split, share in {"train": [0, 1, 2, 3], "validation": [4], "test": [5]}.items():
         chosen = {name: lengths[name] for i, name in enumerate(ids) if i % 6 in share}
         write_seed_index(folder / "shards" / f"{split}_windows.db", chosen, 512, 480)
+    for sample, name in {"SAMPLE1": "genomes", "SAMPLE2": "metagenomes", "SAMPLE3": "viruses"}.items():
+        shutil.copytree(folder / "shards" / sample, folder / name / sample)
+        chosen = {contig: length for contig, length in lengths.items() if f"-{sample}__" in contig}
+        write_seed_index(folder / name / "train_windows.db", chosen, 512, 480)
     records = (f">contig{i}\n{textwrap.fill(bases(length), 80)}\n" for i, length in enumerate((12_000, 6_000, 2_500), 1))
     (folder / "genome.fa").write_text("".join(records))
     return folder

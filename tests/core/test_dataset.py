@@ -302,3 +302,11 @@ def test_an_index_that_was_built_again_is_read_again(tmp_path):
         index = write_seed_index(tmp_path / "w.db", {"chr1": 200}, 64, stride)
         lengths.append(len(EdenDataset(sequence_db_dir=str(tmp_path), window_db_path=str(index), seq_length=64)))
     assert lengths == [3, 5]
+
+
+def test_separators_between_segments_count_as_tokens(small):
+    options = small.options | {"seq_length": 256, "packing": "concat", "separate_segments": True}
+    whole = EdenDataset(**options, extra_keys=("token_counts",)).batch([0])
+    trimmed = EdenDataset(**options, pad_to_multiple_of=1).batch([0])
+    assert trimmed["tokens"][0].tolist() == [token for token in whole["tokens"][0].tolist() if token != 1]
+    assert whole["token_counts"][0, 0] == (whole["tokens"] == 1).sum()

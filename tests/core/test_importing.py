@@ -59,7 +59,7 @@ def test_summary(fasta, out):
 
 def test_nothing_else_is_left(fasta, out):
     import_fasta(fasta, out, **NAMES)
-    assert everything_in(out) == {"contigs.parquet", "s1", "s1/glm_dataset_s1.sqlite"}
+    assert everything_in(out) == {"contigs.parquet", "n_runs.parquet", "soft_masked.parquet", "s1", "s1/glm_dataset_s1.sqlite"}
 
 
 def test_ids_of_the_form_are_kept(tmp_path, out):

@@ -23,7 +23,7 @@ def batch_of(rows: list[str], prefixes: list[str] | None = None, weights=None) -
 
 def laid_out(rows, prefixes=None, weights=None, seq_length=16, vocabulary=NUCLEOTIDE, **options):
     layout = Layout(vocabulary, seq_length, **options)
-    return layout.expand(layout.encode(batch_of(rows, prefixes, weights)))
+    return layout.expand(layout.encode(batch_of(rows, prefixes, weights), len(rows)))
 
 
 @given(
@@ -135,7 +135,7 @@ def test_large_token_ids():
 
 def test_constant_masks_and_positions_are_shared():
     layout = Layout(NUCLEOTIDE, 8)
-    first, second = (layout.expand(layout.encode(batch_of(["ACGTAC"] * 2))) for _ in range(2))
+    first, second = (layout.expand(layout.encode(batch_of(["ACGTAC"] * 2), 2)) for _ in range(2))
     assert np.shares_memory(first["loss_mask"], second["loss_mask"])
     assert np.shares_memory(first["position_ids"], second["position_ids"])
 
@@ -143,7 +143,7 @@ def test_constant_masks_and_positions_are_shared():
 def test_recycled_memory_is_written_over():
     layout = Layout(NUCLEOTIDE, 8)
     dirty = lambda shape, dtype: np.full(shape, 99, dtype)  # noqa: E731
-    made = layout.expand(layout.encode(batch_of(["AC", "ACGT"])), dirty)
+    made = layout.expand(layout.encode(batch_of(["AC", "ACGT"]), 2), dirty)
     assert made["tokens"].tolist() == [[2, 65, 67, 0, 1, 1, 1, 1], [2, 65, 67, 71, 84, 0, 1, 1]]
     assert made["loss_mask"].tolist() == [[1, 1, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0]]
 

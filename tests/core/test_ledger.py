@@ -27,7 +27,7 @@ def test_it_says_what_the_run_depends_on(small):
     found = start(small, 7, rc_aug=True, use_control_tags=True, seed=3)
     assert (found.kind, found.step, found.epoch, found.position, found.epoch_rows) == ("epochs", 7, 0, 0, 80)
     assert (found.data_parallel_size, found.micro_batch_size, found.global_batch_size, found.seed) == (2, 2, 8, 3)
-    assert [p["name"] for p in found.plugins] == ["sqlite-shards", "sqlite", "control-tags", "reverse-complement"]
+    assert [p["name"] for p in found.plugins] == ["sqlite-shards", "sqlite", "control-tags", "reverse-complement", "causal"]
     assert all(p["version"] for p in found.plugins)
     assert {"eden-core", "python", "torch", "numpy"} <= set(found.versions)
     assert found.fingerprint_recorded == EdenDataset(**small.options, rc_aug=True, use_control_tags=True, seed=3).fingerprint

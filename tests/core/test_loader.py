@@ -292,7 +292,7 @@ def test_repeats_are_counted(small, caplog):
 
 def test_an_error_in_a_worker_keeps_its_kind_and_message(small):
     made = loader(small, num_workers=1, dataset_options={"store": "sqlite-shards"})
-    made.dataset.store.location = "/nowhere"
+    made.dataset.sources[0].store.location = "/nowhere"
     with pytest.raises(errors.ShardNotFoundError, match="/nowhere is not a directory"):
         next(iter(made))
     made.close()

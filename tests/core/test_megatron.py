@@ -11,11 +11,16 @@ from jobs.megatron_ranks import digest, virtual_chunks
 
 from eden_core import EdenDataset, errors
 from eden_core.ledger import read_ledger
-from eden_core.megatron import EdenDatasetProvider
+from eden_core.megatron import EdenDatasetProvider, collate_for_bridge, packed_seq_params
 
 SAMPLES = 200
 FOUR = {"tp": {"tp": 2}, "cp": {"cp": 2, "masks": True}, "pp": {"pp": 2}, "tp and pp": {"tp": 2, "pp": 2}}
-EIGHT = {"tp and cp": {"tp": 2, "cp": 2}, "four stages": {"pp": 4}, "all": {"tp": 2, "cp": 2, "pp": 2}}
+EIGHT = {
+    "tp and cp": {"tp": 2, "cp": 2},
+    "four stages": {"pp": 4},
+    "all": {"tp": 2, "cp": 2, "pp": 2},
+    "packed": {"tp": 2, "cp": 2, "packing": "concat"},
+}
 
 
 def settings(small, run_dir="", **options) -> dict:
@@ -63,6 +68,7 @@ def test_the_ranks_together_read_the_global_batches_in_order(found, small, name)
     whole = EdenDataset(
         sequence_db_dir=str(small.directory), window_db_path=str(small.windows), seq_length=64, rc_aug=True,
         use_control_tags=True, num_samples=SAMPLES, create_attention_mask=bool((FOUR | EIGHT)[name].get("masks")),
+        packing=(FOUR | EIGHT)[name].get("packing", "none"),
     )  # fmt: skip
     samples = [first_of_rank[rank][i]["samples"] for i in range(6) for rank in range(ranks_there)]
     assert sum(samples, []) == list(range(len(samples) * 2))
@@ -109,7 +115,7 @@ def test_building_for_each_chunk_of_a_virtual_pipeline_is_cheap(small):
 def test_as_many_samples_as_the_loop_asks_for(small):
     train, validation, test = EdenDatasetProvider(**settings(small)).build_datasets(context(1000, 170, 5))
     assert (len(train), len(validation), test) == (1000, 170, None)
-    assert validation.reader.transforms[0].name == "control-tags"
+    assert validation.sources[0].transforms[0].name == "control-tags"
 
 
 def test_a_split_without_an_index(small):
@@ -207,3 +213,54 @@ print(any("Megatron-Bridge cannot be imported" in str(warning.message) for warni
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == [expected, {"True": "False", "False": "True"}[expected]], done.stderr
+
+
+@pytest.fixture(scope="module")
+def packed(small):
+    def made(**options):
+        return EdenDataset(**small.options, packing="thd", **options)
+
+    return made
+
+
+def test_packed_rows_become_megatron_core_s_parameters(packed):
+    data = packed(pad_segments_to=4)
+    params = packed_seq_params(data.batch([3]))
+    assert params.qkv_format == "thd"
+    assert params.cu_seqlens_q_padded[-1] == 64
+    assert (params.cu_seqlens_q_padded % 4 == 0).all()
+    lengths, spaces = params.cu_seqlens_q.diff(), params.cu_seqlens_q_padded.diff()
+    assert (lengths <= spaces).all()
+    assert params.max_seqlen_q == spaces.max()
+    assert packed_seq_params(packed().batch([3])).cu_seqlens_q_padded is None
+
+
+def test_packed_parameters_are_of_one_row(small, packed):
+    for batch in (packed().batch([0, 1]), EdenDataset(**small.options).batch([0])):
+        with pytest.raises(errors.ConfigurationError, match="a batch of one row"):
+            packed_seq_params(batch)
+
+
+@pytest.mark.parametrize("multiple", [1, 4])
+def test_for_bridge_bounds_have_its_names_and_an_end(packed, multiple):
+    data = packed(pad_segments_to=multiple)
+    batch, found = data.batch([0, 1]), collate_for_bridge(data.__getitems__([0, 1]))
+    padded = batch["cu_seqlens_padded" if multiple > 1 else "cu_seqlens"]
+    assert ("cu_seqlens_unpadded" in found) == (multiple > 1)
+    assert "cu_seqlens_padded" not in found
+    for row, end in enumerate(found["cu_seqlens_argmin"][:, 0].tolist()):
+        assert found["cu_seqlens"][row, end] == -1
+        assert found["cu_seqlens"][row, :end].tolist() == [bound for bound in padded[row].tolist() if bound >= 0]
+    assert found["max_seqlen"].tolist() == batch["max_seqlen"][:, None].tolist()
+
+
+def test_sources_of_a_provider_are_those_of_each_split(small):
+    place = {"sequence_db_dir": str(small.directory), "train_window_db_path": str(small.windows)}
+    sources = [
+        {"name": "a", "weight": 1, **place},
+        {"name": "b", "weight": 1, "val_window_db_path": str(small.windows), **place},
+    ]
+    provider = EdenDatasetProvider(seq_length=64, run_dir="", dataset_options={"sources": sources})
+    train, validation, _ = provider.build_datasets(context(100, 20, 0))
+    assert [source.name for source in train.sources] == ["a", "b"]
+    assert [source.name for source in validation.sources] == ["b"]

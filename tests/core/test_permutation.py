@@ -88,3 +88,37 @@ def test_the_positions_given_are_not_changed():
 def test_the_inverse_leads_back(n, key, data):
     positions = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=20)), np.int64)
     assert unpermute(permute(positions, n, key), n, key).tolist() == positions.tolist()
+
+
+SIZES = st.lists(st.integers(1, 2**40) | st.integers(1, 100), min_size=1, max_size=8)
+
+
+@given(SIZES, KEYS, st.data())
+def test_each_position_may_have_its_own_domain(sizes, key, data):
+    positions = np.array([data.draw(st.integers(0, n - 1)) for n in sizes])
+    mixed = permute(positions, np.array(sizes), key)
+    assert mixed.tolist() == [permute(positions[i : i + 1], n, key)[0] for i, n in enumerate(sizes)]
+
+
+@given(SIZES, KEYS, st.data())
+def test_the_inverse_leads_back_in_each_domain(sizes, key, data):
+    positions = np.array([data.draw(st.integers(0, n - 1)) for n in sizes])
+    there = permute(positions, np.array(sizes), key)
+    assert (there < np.array(sizes)).all()
+    assert unpermute(there, np.array(sizes), key).tolist() == positions.tolist()
+
+
+def test_domains_side_by_side_are_each_permuted():
+    sizes = np.repeat(np.arange(1, 200), np.arange(1, 200))
+    positions = np.concatenate([np.arange(n) for n in range(1, 200)])
+    permuted = permute(positions, sizes, 42)
+    assert sorted(zip(sizes.tolist(), permuted.tolist(), strict=True)) == list(
+        zip(sizes.tolist(), positions.tolist(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("root", [2**20, 2**29, 2**30])
+def test_huge_squares_are_domains_like_others(root):
+    sizes = np.array([root**2 - 1, root**2, root**2 - root])
+    positions = sizes - 1
+    assert permute(positions, sizes, 7).tolist() == [permute(positions[i : i + 1], int(n), 7)[0] for i, n in enumerate(sizes)]

@@ -52,7 +52,7 @@ def test_other_ranks_and_sizes_go_on_without_a_gap(epoch_rows, before, after, ba
 
 @given(st.integers(30, 90), SIZES, st.lists(st.integers(0, 29), max_size=8, unique=True), st.integers(0, 20))
 def test_rows_left_out_are_passed_over_and_keep_the_numbers_of_the_others(size, sizes, windows, start):
-    left_out = Omissions(EpochOrder(size, seed=1, shuffle=False), [(5, 9)], np.array(windows, np.int64))
+    left_out = Omissions(EpochOrder(size, seed=1, shuffle=False), [(5, 9)], [np.array(windows, np.int64)])
     group = samplers(size, sizes, drop_last=False, omissions=left_out)
     kept = [row for row in range(start, size) if row not in windows and not 5 <= row < 9]
     in_order = together(group, 0, start)

@@ -26,7 +26,7 @@ def kmer_tokenizer() -> Tokenizer:
 def test_nucleotide_ids_are_ascii_codes():
     vocabulary = Vocabulary.of("nucleotide")
     assert vocabulary.table.tolist() == list(range(256))
-    assert vocabulary.specials == {"eos": 0, "pad": 1, "bos": 2, "sep": 3, "unk": 4}
+    assert vocabulary.specials == {"eos": 0, "pad": 1, "bos": 2, "sep": 3, "unk": 4, "mask": 5}
 
 
 def test_byte_has_neither_bos_nor_sep():

@@ -35,7 +35,9 @@ def reads_data(state: Any) -> bool:
     return state.is_pipeline_first_stage() or state.is_pipeline_last_stage()
 
 
-def layout(provider: dict, samples: int, tp: int = 1, cp: int = 1, pp: int = 1, masks: bool = False) -> dict[str, Any]:
+def layout(
+    provider: dict, samples: int, tp: int = 1, cp: int = 1, pp: int = 1, masks: bool = False, packing: str = "none"
+) -> dict[str, Any]:
     """Read `STEPS` global batches with torch's DataLoader over what the provider builds."""
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=tp, context_parallel_size=cp, pipeline_model_parallel_size=pp
@@ -43,7 +45,7 @@ def layout(provider: dict, samples: int, tp: int = 1, cp: int = 1, pp: int = 1, 
     rank, ranks = parallel_state.get_data_parallel_rank(), parallel_state.get_data_parallel_world_size()
     total = MICRO * ranks * ACCUMULATED
     num_microbatches_calculator.init_num_microbatches_calculator(torch.distributed.get_rank(), None, total, MICRO, ranks)
-    options = provider["dataset_options"] | {"create_attention_mask": masks}
+    options = provider["dataset_options"] | {"create_attention_mask": masks, "packing": packing}
     made = EdenDatasetProvider(**provider | {"dataset_options": options})
     train, validation, test = made.build_datasets(SimpleNamespace(train_samples=samples, valid_samples=10, test_samples=0))
     found = {"data": [rank, ranks], "built": [train is not None, validation is not None, test is not None], "batches": []}

@@ -73,6 +73,15 @@ def test_a_file_of_contigs_that_changed_is_noticed(small, tmp_path):
     assert "left out was" in eden_replay(tmp_path, "--step", "0", code=2)
 
 
+def test_a_step_whose_rows_lost_all_their_windows_has_no_lines(small, tmp_path):
+    (tmp_path / "out.txt").write_text("\n".join(small.sequences))
+    dataset = EdenDataset(**small.options, packing="concat", exclude_contigs=str(tmp_path / "out.txt"))
+    RunStart.of_loader(EdenLoader(dataset, num_workers=0), 0).append(tmp_path)
+    assert eden_replay(tmp_path, "--step", "0").splitlines()[1:] == [
+        "rank  row  source  contig  start  length  strand  tag  masked  fill"
+    ]
+
+
 def test_one_of_several_starts_can_be_chosen(small, tmp_path):
     for seed in (42, 5):
         RunStart.of_loader(EdenLoader(EdenDataset(**small.options, seed=seed), num_workers=0), 0).append(tmp_path)

@@ -1,0 +1,132 @@
+"""`eden preview`: rows drawn as bars."""
+
+import inspect
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from eden_core.assembly import index_paths, opened_index
+from eden_core.cli.recorded import (
+    RUN_HELP,
+    OnMismatch,
+    Rank,
+    Recorded,
+    SequenceDbDir,
+    Start,
+    Step,
+    WindowDbPath,
+    check_writable,
+    row_range,
+)
+from eden_core.errors import ConfigurationError
+from eden_core.sampler import RowBlock
+
+if TYPE_CHECKING:
+    from eden_core.dataset import EdenDataset
+    from eden_core.drawing import Drawing
+
+_FIRST_ROWS = 16
+
+
+def preview(
+    *,
+    run: Annotated[Path | None, typer.Option(help=RUN_HELP, metavar="LEDGER")] = None,
+    step: Step = None,
+    rows: Annotated[
+        str | None, typer.Option(help="Rows; of a Megatron run, samples. With --data: 0:16.", metavar="FIRST:STOP")
+    ] = None,
+    rank: Rank = None,
+    start: Start = None,
+    data: Annotated[Path | None, typer.Option(help="Instead of a run: folder of shards and indexes.", metavar="DIR")] = None,
+    split: Annotated[str | None, typer.Option(help="With --data: which index [default: train].")] = None,
+    seq_length: Annotated[int | None, typer.Option(min=1, help="With --data: tokens a row; else the index's window.")] = None,
+    packing: Annotated[str | None, typer.Option(help='With --data: "none", "concat" or "thd".')] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="With --data: argument of EdenDataset, such as rc_aug=true; repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+    letters: Annotated[bool, typer.Option("--letters", help="Show ambiguous and lower-case letters too.")] = False,
+    width: Annotated[int | None, typer.Option(min=8, help="Characters of a bar [default: half of a line].")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write the picture as SVG.", metavar="FILE")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the picture as a page of HTML.", metavar="FILE")] = None,
+    sequence_db_dir: SequenceDbDir = None,
+    window_db_path: WindowDbPath = None,
+    on_mismatch: OnMismatch = "error",
+) -> None:
+    """Draw rows as bars: what each token is, and from which contigs; of a run's step, or of data before any run."""
+    from eden_core.drawing import Drawing
+    from eden_core.preview import preview_rows
+
+    if (run is None) == (data is None):
+        raise ConfigurationError("give either --run or --data")
+    check_writable(svg, html)
+    if run is not None:
+        if split is not None or seq_length is not None or packing is not None or option:
+            raise ConfigurationError("--split, --seq-length, --packing and --option go with --data: a run has its own")
+        recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, on_mismatch)
+        from_start, dataset, blocks = recorded.opened()
+        title = recorded.title(from_start)
+    else:
+        if step is not None or rank is not None or start is not None:
+            raise ConfigurationError("--step, --rank and --start go with --run; with --data, give --rows")
+        given = {"seq_length": seq_length, "packing": packing, "window_db_path": window_db_path}
+        given |= {"sequence_db_dir": sequence_db_dir or str(data), "split": split or "train"}
+        dataset = _dataset(str(data), _options(option or []) | {k: v for k, v in given.items() if v is not None})
+        wanted = range(min(_FIRST_ROWS, dataset.epoch_rows)) if rows is None else row_range(rows)
+        blocks = {None: RowBlock.of(wanted)}
+        title = f"rows {wanted.start}:{wanted.stop} of {dataset.epoch_rows} rows an epoch, split {dataset.split} of {data}"
+    drawing = Drawing(title, preview_rows(dataset, blocks, letters=letters))
+    _print(drawing, width)
+    for path, picture in ((svg, drawing.svg), (html, drawing.html)):
+        if path is not None:
+            path.write_text(picture(), encoding="utf-8")
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    """Return what `NAME=VALUE` says; a value that is no JSON is text."""
+    found: dict[str, Any] = {}
+    for one in given:
+        name, separator, value = one.partition("=")
+        if not separator or not name:
+            raise ConfigurationError(f"--option is {one!r}; expected NAME=VALUE, such as rc_aug=true")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def _dataset(data: str, options: dict[str, Any]) -> "EdenDataset":
+    """Open a split of a folder, with rows as long as its windows unless something else is said."""
+    from eden_core.dataset import EdenDataset
+
+    unknown = sorted(set(options) - set(inspect.signature(EdenDataset).parameters))
+    if unknown:
+        raise ConfigurationError(f"EdenDataset has no argument {', '.join(unknown)}: see its documentation for those it has")
+    if "window_db_path" not in options and "sources" not in options:
+        split = options["split"]
+        options["window_db_path"] = index_paths({split: None}, data)[split]
+        if options["window_db_path"] is None:
+            raise ConfigurationError(
+                f"there is no {Path(data) / f'{split}_windows.db'}, the index of {split} windows: give --window-db-path, or a "
+                "folder with an index that eden-precompute wrote"
+            )
+    if "seq_length" not in options and "sources" not in options:
+        with opened_index(options.get("index", "sqlite"), options["window_db_path"], options.get("index_options")) as index:
+            options["seq_length"] = index.tiling.window_size
+    return EdenDataset(**options)
+
+
+def _print(drawing: "Drawing", width: int | None) -> None:
+    print(drawing.title)
+    if sys.stdout.isatty():
+        console = Console()
+        console.print(drawing.text(width or console.width // 2, console.width), no_wrap=True, overflow="ellipsis")
+    else:
+        columns = shutil.get_terminal_size((128, 24)).columns
+        print("\n".join(drawing.lines(width or columns // 2, columns)))

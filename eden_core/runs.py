@@ -1,0 +1,215 @@
+"""Tables of runs, such as stretches of N: which part of a window they cover, without reading its bases."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from eden_core.atomic import atomic_path
+from eden_core.batch import offsets_of
+from eden_core.contigs import BATCH_ROWS
+from eden_core.errors import InputError
+
+N_RUNS = "n_runs.parquet"
+"""stretches of N or n"""
+
+SOFT_MASKED = "soft_masked.parquet"
+"""stretches of lower-case letters"""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("contig_id", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+    ]
+)
+"""contig_id, start (zero-based), end (not included); in byte order of the ids, then by start; runs do not overlap"""
+
+Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""starts and ends, int64 [k] each"""
+
+_IS_N, _IS_LOWER = np.zeros(256, bool), np.zeros(256, bool)
+_IS_N[list(b"Nn")] = True
+_IS_LOWER[ord("a") : ord("z") + 1] = True
+
+
+def n_runs(bases: bytes) -> Runs | None:
+    """Return the stretches of N or n, or None where there are none."""
+    return _runs(bases, _IS_N) if b"N" in bases or b"n" in bases else None
+
+
+def soft_masked(bases: bytes) -> Runs | None:
+    """Return the stretches of lower-case letters, or None where there are none."""
+    return None if bases.isupper() else _runs(bases, _IS_LOWER)
+
+
+def _runs(bases: bytes, table: NDArray[np.bool_]) -> Runs | None:
+    marked = table[np.frombuffer(bases, np.uint8)]
+    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
+    return (edges[::2], edges[1::2]) if edges.size else None
+
+
+def write_runs(path: Path, runs: Iterable[tuple[str, Runs]]) -> None:
+    """Write a table of runs (not atomic: hand it the path that `atomic_path` gives); the ids come in byte order."""
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        for some in _batched(runs):
+            names = np.repeat(np.array([name for name, _ in some], object), [starts.size for _, (starts, _) in some])
+            starts, ends = (np.concatenate([found[side] for _, found in some]) for side in (0, 1))
+            writer.write_batch(pa.record_batch([pa.array(names, pa.string()), starts, ends], schema=SCHEMA))
+
+
+def _batched(runs: Iterable[tuple[str, Runs]]) -> Iterator[list[tuple[str, Runs]]]:
+    """Group what belongs to consecutive contigs, some 65,536 runs at a time."""
+    some, size = [], 0
+    for name, found in runs:
+        some.append((name, found))
+        size += found[0].size
+        if size >= BATCH_ROWS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+class RunCollector:
+    """Notes the runs of sequences as they are imported, for the tables of a folder.
+
+    Args:
+        replaced: whether a contig that a table lists already is one of those that are imported anew.
+    """
+
+    def __init__(self, replaced: Callable[[str], bool]) -> None:
+        self._replaced = replaced
+        self._found: dict[str, dict[str, Runs]] = {N_RUNS: {}, SOFT_MASKED: {}}
+
+    def noted(self, sequences: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        """Yield sequences, and note their runs."""
+        for contig_id, bases in sequences:
+            for table, runs in ((N_RUNS, n_runs(bases)), (SOFT_MASKED, soft_masked(bases))):
+                if runs is not None:
+                    self._found[table][contig_id] = runs
+            yield contig_id, bases
+
+    @contextmanager
+    def tables(self, folder: Path) -> Iterator[None]:
+        """Write the tables when the block ends well; they keep the runs of other contigs."""
+        yield
+        for name, found in self._found.items():
+            others = _by_contig(folder / name) if (folder / name).exists() else {}
+            kept = {contig_id: runs for contig_id, runs in others.items() if not self._replaced(contig_id)} | found
+            with atomic_path(folder / name) as draft:
+                write_runs(draft, ((contig_id, kept[contig_id]) for contig_id in sorted(kept)))
+
+
+def _by_contig(path: Path) -> dict[str, Runs]:
+    table = pa.Table.from_batches(read_runs(path), SCHEMA)
+    starts, ends = (table[name].to_numpy() for name in ("start", "end"))
+    encoded = table["contig_id"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    names = encoded.dictionary.to_pylist()
+    bounds = [*firsts.tolist(), codes.size]
+    return {names[codes[a]]: (starts[a:b], ends[a:b]) for a, b in pairwise(bounds)}
+
+
+def read_runs(path: str | Path) -> Iterator[pa.RecordBatch]:
+    """Yield the runs of a table as batches of `SCHEMA`.
+
+    Raises:
+        InputError: it cannot be read, or has other columns.
+    """
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(columns=SCHEMA.names):
+            yield pa.RecordBatch.from_arrays([batch.column(field.name).cast(field.type) for field in SCHEMA], schema=SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise InputError(
+            f"{path} is no table of runs that can be read ({error}); expected Parquet with contig_id, start and end, as "
+            "`eden import` writes it"
+        ) from error
+
+
+@dataclass(frozen=True)
+class RunLimit:
+    """The largest share of a window that runs may cover.
+
+    Args:
+        table: a table of runs, in byte order of the contig ids.
+        most: share, 0 to 1.
+    """
+
+    table: str
+    most: float
+
+    def filter(self) -> "RunFilter":
+        """Begin at the first contig."""
+        return RunFilter(self)
+
+
+class RunFilter:
+    """Goes through a table of runs while contigs come by in byte order of their ids."""
+
+    def __init__(self, limit: RunLimit) -> None:
+        self._limit = limit
+        self._batches = read_runs(limit.table)
+        self._ahead = SCHEMA.empty_table()
+
+    def keeps(
+        self,
+        contig_ids: pa.Array,
+        lengths: NDArray[np.int64],
+        contigs: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        bases: NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        """Return which windows hold few enough runs.
+
+        Args:
+            contig_ids: the next contigs.
+            lengths: int64, bases of each contig.
+            contigs: int64 [W], the contig of each window, by its place in `contig_ids`.
+            starts: int64 [W], where a window begins in its contig.
+            bases: int64 [W], how many bases it has.
+        """
+        places, run_starts, run_ends = self._runs_of(contig_ids)
+        begins = offsets_of(lengths)[:-1]
+        first, covered = begins[places] + run_starts, offsets_of(run_ends - run_starts)
+
+        def before(x: NDArray[np.int64]) -> NDArray[np.int64]:
+            if not first.size:
+                return np.zeros_like(x)
+            run = np.searchsorted(first, x, side="right") - 1
+            within = np.minimum(x - first[run], np.diff(covered)[run])
+            return np.where(run < 0, 0, covered[run] + within)
+
+        begin = begins[contigs] + starts
+        return (before(begin + bases) - before(begin)) / bases <= self._limit.most
+
+    def _runs_of(self, contig_ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the contig (by its place), start and end of each run of these contigs, in order."""
+        last = contig_ids[-1].as_py()
+        while not len(self._ahead) or self._ahead["contig_id"][-1].as_py() <= last:
+            more = next(self._batches, None)
+            if more is None:
+                break
+            loaded = pa.Table.from_batches([more])
+            self._check_order(pa.concat_tables([self._ahead.slice(max(0, len(self._ahead) - 1)), loaded]).combine_chunks())
+            self._ahead = pa.concat_tables([self._ahead, loaded])
+        places = pc.index_in(self._ahead["contig_id"], value_set=contig_ids)
+        found = self._ahead.append_column("place", places).filter(pc.is_valid(places))
+        self._ahead = self._ahead.filter(pc.greater(self._ahead["contig_id"], last))
+        place, start, end = (np.asarray(found[name].to_numpy(), np.int64) for name in ("place", "start", "end"))
+        return place, start, end
+
+    def _check_order(self, table: pa.Table) -> None:
+        before, after = table.slice(0, max(0, len(table) - 1)), table.slice(1)
+        falls = pc.greater(before["contig_id"], after["contig_id"])
+        overlaps = pc.and_(pc.equal(before["contig_id"], after["contig_id"]), pc.less(after["start"], before["end"]))
+        if pc.any(pc.or_(falls, overlaps)).as_py():
+            raise InputError(f"{self._limit.table} is not in byte order of contig_id, then by start, or runs overlap")

@@ -1,0 +1,137 @@
+"""One source of windows: from the numbers of windows to their transformed bases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
+from eden_core.draws import Draws
+from eden_core.errors import ConfigurationError, PluginContractError, StaleIndexError
+from eden_core.interfaces import SequenceStore, Transform, WindowIndex
+from eden_core.layout import Layout
+from eden_core.patience import Patience
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A store and an index, and the transforms of what they hold.
+
+    Attributes:
+        index, store, transforms: the plugins.
+        layout: of the rows that windows go into.
+        patience: what to do when reading fails.
+        count_once: whether bases that the window before has read already get no loss weight.
+        name: what the source is called, where there are several.
+    """
+
+    index: WindowIndex
+    store: SequenceStore
+    transforms: Sequence[Transform]
+    layout: Layout
+    patience: Patience = field(default_factory=Patience)
+    count_once: bool = False
+    name: str = ""
+
+    def read(self, picks: Picks, draws: Draws) -> tuple[SequenceBatch, NDArray[np.bool_] | None]:
+        """Read windows and transform them.
+
+        Returns:
+            The batch, and which windows could not be read (bool [W]; None: all could).
+        """
+        windows = self.locate(picks)
+        bases, unread = self._bases(windows)
+        weights = self._weigh_once(windows, bases) if self.count_once else None
+        batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64), weights)
+        for transform in self.transforms:
+            batch = transform.apply(batch, draws)
+        self._check_fit(batch, windows)
+        return batch, unread
+
+    def locate(self, picks: Picks) -> Windows:
+        """Return where windows lie, with as many bases as fit into a row."""
+        windows = self.fitting(self.patience.lookup(self.index, picks.window_ids))
+        if picks.skips is not None:
+            windows = replace(windows, starts=windows.starts + picks.skips, lengths=windows.lengths - picks.skips)
+        if picks.limits is not None:
+            windows = replace(windows, lengths=np.minimum(windows.lengths, picks.limits))
+        return windows
+
+    def fitting(self, windows: Windows) -> Windows:
+        """Return windows with as many bases as fit into a row."""
+        room = self.room(windows)
+        if self.layout.vocabulary.table is None:
+            return windows
+        tiling = self.index.tiling
+        if tiling.keep_tail and room.size and int(room.min()) < tiling.row_bases:
+            raise ConfigurationError(
+                f"special and tag tokens take {self.layout.seq_length - int(room.min())} of a row, and the index reserved "
+                f"{tiling.reserve}: bases would be lost between windows. Build it again with eden-precompute --keep-tail "
+                f"--reserve {self.layout.seq_length - int(room.min())}"
+            )
+        return replace(windows, lengths=np.minimum(windows.lengths, room))
+
+    def measured(self, windows: Windows) -> Windows:
+        """Return windows with as many bases as the store has of them, reading them a thousand at a time."""
+        lengths = windows.lengths.copy()
+        for first in range(0, len(windows), 1024):
+            part = slice(first, first + 1024)
+            ids = windows.sequence_ids[part]
+            some = Windows(windows.window_ids[part], ids, windows.starts[part], windows.lengths[part])
+            lengths[part] = self._bases(some)[0].lengths
+        return replace(windows, lengths=lengths)
+
+    def room(self, windows: Windows) -> NDArray[np.int64]:
+        """Return how many tokens of bases fit into the windows' rows, int64 [W]."""
+        prefixes = np.zeros(len(windows), np.int64)
+        for transform in self.transforms:
+            prefixes = prefixes + transform.prefix_lengths(windows)
+        return self.layout.room(prefixes)
+
+    def _weigh_once(self, windows: Windows, bases: Ragged[np.uint8]) -> Ragged[np.float32]:
+        """Weigh each base of a sequence in the first of the windows that read it: 1 there, else 0."""
+        before = self.fitting(self.patience.lookup(self.index, np.maximum(windows.window_ids - 1, 0)))
+        same = np.array([a == b for a, b in zip(before.sequence_ids, windows.sequence_ids, strict=True)], bool)
+        shared = np.where(same & (before.starts < windows.starts), before.starts + before.lengths - windows.starts, 0)
+        within = np.arange(bases.values.size) - np.repeat(bases.offsets[:-1], bases.lengths)
+        return Ragged((within >= np.repeat(shared, bases.lengths)).astype(np.float32), bases.offsets)
+
+    def _bases(self, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
+        bases, unread = self.patience.read(self.store, windows)
+        lengths = bases.lengths
+        if len(bases) != len(windows) or (lengths > windows.lengths).any():
+            raise PluginContractError(
+                f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows "
+                f"of at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
+            )
+        if lengths.size and int(lengths.min()) < 1:
+            i = int(np.argmin(lengths))
+            raise StaleIndexError(
+                f"the index places a window at base {int(windows.starts[i])} of {windows.sequence_ids[i]!r}, where the store "
+                "has no bases: it was built for other sequences; build it again with eden-precompute"
+            )
+        return bases, unread
+
+    def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
+        room = self.layout.room(batch.prefix.lengths)
+        limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
+        names = ", ".join(transform.name for transform in self.transforms)
+        if batch.weights is not None and not np.array_equal(batch.weights.offsets, batch.bases.offsets):
+            raise PluginContractError(f"the transforms ({names}) gave loss weights that are not one a base")
+        if (batch.bases.lengths > limit).any():
+            raise PluginContractError(
+                f"the transforms ({names}) made a row longer than it may be: a transform must not add bases, nor more prefix "
+                "tokens than its prefix_lengths() said"
+            )
+
+    def place_of(self, windows: Windows, i: int, byte: int) -> str:
+        """Say where in its sequence a byte of a window stands, which a flipped row alone does not tell."""
+        only = Windows(
+            windows.window_ids[i : i + 1],
+            windows.sequence_ids[i : i + 1],
+            windows.starts[i : i + 1],
+            windows.lengths[i : i + 1],
+        )
+        places = np.flatnonzero(self.store.read(only).values == byte)
+        return f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
