@@ -100,10 +100,10 @@ def seed_shard(directory: Path, source: Path) -> None:
 
 def bytes_read(dataset: EdenDataset, rows: int = 256) -> float:
     """Bytes that reach the process from files for each random window, handles already open."""
-    dataset.reader.store.read(dataset.locate(range(8)))
+    dataset.sources[0].store.read(dataset.locate(range(8)))
     windows = dataset.locate(np.random.default_rng(2).integers(0, len(dataset), rows), measured=False)
     before = _counter("rchar")
-    dataset.reader.store.read(windows)
+    dataset.sources[0].store.read(windows)
     return (_counter("rchar") - before) / rows
 
 

@@ -140,7 +140,7 @@ class EdenLoader:
             block = ahead.popleft()
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)
             self._count(encoded, batch, block.repeated)
-            for part in self._micro_batches(batch, self.dataset.reader.layout.used(encoded)):
+            for part in self._micro_batches(batch, encoded):
                 if self._check_ranks:
                     self._compare(part, block)
                 self._done += 1
@@ -242,11 +242,13 @@ class EdenLoader:
             self._pool = WorkerPool(reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _micro_batches(self, batch: Batch, used: NDArray[np.int64]) -> Iterator[Batch]:
-        size = self.rank_sampler.micro_batch_size
+    def _micro_batches(self, batch: Batch, encoded: EncodedBatch) -> Iterator[Batch]:
+        size, shapes = self.rank_sampler.micro_batch_size, self.dataset.batches
+        used = None if shapes.pad_to_multiple_of is None else self.dataset.reader.layout.used(encoded)
         for start in range(0, len(batch["tokens"]), size):
             part = {key: value[start : start + size] for key, value in batch.items()}
-            part = self.dataset.batches.trimmed(part, used[start : start + size], self.dataset.seq_length)
+            if used is not None:
+                part = shapes.trimmed(part, used[start : start + size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
     def _compare(self, batch: Batch, block: RowBlock) -> None:
