@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -80,32 +81,37 @@ def chosen_transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[Tr
 
 
 def _transform(setting: TransformSetting) -> Transform:
-    if isinstance(setting, Transform):
-        return setting
-    if isinstance(setting, str):
-        return installed_plugins().transform(setting)
-    if isinstance(setting, Mapping) and len(setting) == 1:
-        name, options = next(iter(setting.items()))
-        return installed_plugins().transform(name, options)
-    raise ConfigurationError(
-        f"{setting!r} is no transform; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
-        "eden_core.Transform (docs/writing-a-plugin.md shows one)"
-    )
+    made: Transform = _made("transform", Transform, setting)
+    return made
 
 
 def chosen_objective(setting: ObjectiveSetting) -> Objective:
     """Return the objective that is asked for."""
-    if isinstance(setting, Objective):
+    made: Objective = _made("objective", Objective, setting)
+    return made
+
+
+def _made(kind: str, contract: type, setting: Any) -> Any:
+    """Return a plugin without a place that is given as an object, by name, or by name and options."""
+    if isinstance(setting, contract):
         return setting
+    make = getattr(installed_plugins(), kind)
     if isinstance(setting, str):
-        return installed_plugins().objective(setting)
+        return make(setting)
     if isinstance(setting, Mapping) and len(setting) == 1:
-        name, options = next(iter(setting.items()))
-        return installed_plugins().objective(name, options)
+        return make(*next(iter(setting.items())))
     raise ConfigurationError(
-        f"{setting!r} is no objective; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
-        "eden_core.Objective"
+        f"{setting!r} is no {kind}; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
+        f"eden_core.{contract.__name__} (docs/writing-a-plugin.md shows one)"
     )
+
+
+def whole_number(name: str, value: Any, least: int | None = None) -> int:
+    """Return a whole number, or raise `ConfigurationError` where an argument is none, or below the least."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and int(value) < least):
+        wanted = "an integer" if least is None else f"an integer of {least} or more"
+        raise ConfigurationError(f"{name} is {value!r}; expected {wanted}")
+    return int(value)
 
 
 def check_tiling(

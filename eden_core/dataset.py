@@ -1,12 +1,9 @@
 """EdenDataset: rows by number, for plain PyTorch and Megatron loops."""
 
-import hashlib
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,27 +11,21 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from eden_core.arguments import arguments_of
-from eden_core.assembly import ObjectiveSetting, TransformSetting, chosen_objective
+from eden_core.assembly import ObjectiveSetting, TransformSetting, whole_number
 from eden_core.batch import Picks, Windows
-from eden_core.errors import ConfigurationError, UnreadBasesWarning, WindowOutOfRangeError
-from eden_core.fingerprint import SAMPLED, Fingerprint
+from eden_core.errors import ConfigurationError, WindowOutOfRangeError
+from eden_core.fingerprint import Fingerprint
 from eden_core.interfaces import SequenceStore, WindowIndex
-from eden_core.layout import EncodedBatch, Layout
+from eden_core.layout import EncodedBatch
 from eden_core.mixture import Anchor, MixedOrder
-from eden_core.omissions import Omissions, windows_of_contigs
-from eden_core.order import EpochOrder, Order, PrunedOrder
-from eden_core.patience import Patience
+from eden_core.order import Order
+from eden_core.parts import parts_of
 from eden_core.planning import Packing
 from eden_core.reader import BatchReader
-from eden_core.segments import SegmentLayout
 from eden_core.source import Source
-from eden_core.sources import SourceBuilder, mixed, source_settings
 from eden_core.tensors import Batch, BatchTensors, RowViews
-from eden_core.vocabulary import Vocabulary
 
 SPLITS = ("train", "validation", "test", "predict")
-LAYOUT_ARGUMENTS = ("include_bos", "include_eos", "case", "loss_weights", "invalid_bases")
-SAMPLED_WINDOWS = 16
 
 
 class EdenDataset(Dataset[Batch]):
@@ -146,83 +137,44 @@ class EdenDataset(Dataset[Batch]):
         arguments = self.arguments = arguments_of(EdenDataset, locals())
         """what it was made with"""
         super().__init__()
-        self.seed, self.seq_length = _whole("seed", seed), _whole("seq_length", seq_length, least=1)
+        self.seed, self.seq_length = whole_number("seed", seed), whole_number("seq_length", seq_length, least=1)
         _check_arguments(split, extra_keys, num_samples)
         self.split = split
         self.num_samples = num_samples
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
         self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), pad_to_multiple_of)
         self.batches.check(self.seq_length)
-        self.packing = Packing(packing, pack_by, pad_segments_to, bool(separate_segments), bool(split_windows))
-        if self.packing.kind == "thd" and pad_to_multiple_of is not None:
-            raise ConfigurationError("pad_to_multiple_of has no meaning with packing='thd', whose cu_seqlens cover whole rows")
-        vocabulary = Vocabulary.of(tokenizer)
-        if self.packing.separate and vocabulary.sep is None:
-            raise ConfigurationError(f"separate_segments needs a sep token, which tokenizer {vocabulary.name} lacks")
-        chosen = chosen_objective(objective).bind(vocabulary)
-        layout_options = {
-            name: arguments[name] for name in ("include_bos", "include_eos", "case", "loss_weights", "invalid_bases")
-        }
-        layout = Layout(vocabulary, self.seq_length, **layout_options)
-        if count_once and vocabulary.table is None:
-            raise ConfigurationError(f"count_once needs one token a base, which tokenizer {vocabulary.name} does not give")
-        settings = source_settings(arguments, sources)
-        builder = SourceBuilder(
-            layout,
-            self.packing,
-            self.seq_length,
-            self.seed,
-            self.shuffle,
-            augment=split == "train",
-            patience=Patience(on_read_error, read_warning_seconds),
-            count_once=bool(count_once),
-        )
-        self.sources = tuple(builder.source(one) for one in settings)
-        orders = {one.name: builder.order(one, source) for one, source in zip(settings, self.sources, strict=True)}
-        self.mixture: MixedOrder | None = None
-        """how rows are dealt to the sources, where there are several"""
-        if sources:
-            self.mixture = mixed(
-                orders, settings, self.sources, weights_in=weights_in, schedule=schedule, natural=split != "train"
-            )
-        order = self.order = self.mixture or next(iter(orders.values()))
-        """how windows make rows, apart from contigs that are excluded"""
-        self._left_out = () if exclude_contigs is None else windows_of_contigs([s.index for s in self.sources], exclude_contigs)
-        self._left_out_from = _whole("exclude_from", exclude_from, least=0)
-        self.omissions = Omissions(order, skip_rows, self._left_out, self._left_out_from)
-        self._prunes = len(self._left_out) > 0 and not isinstance(order, EpochOrder)
-        if self.packing or self._prunes or not (chosen.shifted and chosen.predicts_all):
-            layout = SegmentLayout(
-                vocabulary,
-                self.seq_length,
-                pad_segments_to=pad_segments_to,
-                separate=self.packing.separate,
-                restart=self.packing.kind == "thd",
-                most_segments=order.most_windows,
-                shifted=chosen.shifted,
-                **layout_options,
-            )
-        self.reader = BatchReader(self._pruned(order), self.sources, layout, chosen, self.seed)
-        self._layout_options = {
-            "seq_length": self.seq_length,
-            "include_bos": bool(include_bos),
-            "include_eos": bool(include_eos),
-            "case": case,
-            "loss_weights": sorted((letter, float(weight)) for letter, weight in (loss_weights or {}).items()),
-            "invalid_bases": invalid_bases,
-            "count_once": bool(count_once),
-            "objective": chosen.fingerprint(),
-        }
-        self._check_gaps()
+        self.parts = parts_of(arguments, shuffle=self.shuffle)
+        self.reader = self.parts.reader
+        self.omissions = self.parts.omissions
+        for source in self.sources:
+            source.warn_of_gaps()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What rows are read from: one source, or those that are mixed."""
+        return self.parts.sources
+
+    @property
+    def order(self) -> Order:
+        """How windows make rows, apart from contigs that are excluded."""
+        return self.parts.order
+
+    @property
+    def packing(self) -> Packing:
+        """How windows share rows."""
+        return self.parts.packing
+
+    @property
+    def mixture(self) -> MixedOrder | None:
+        """How rows are dealt to the sources, where `sources` are given."""
+        return self.parts.mixture
 
     def continue_mixture(self, anchor: Anchor) -> None:
         """Mix the sources from a row of the run on, after what they gave before."""
         assert self.mixture is not None  # noqa: S101 - the caller's business
-        self.order = self.mixture = self.mixture.continued(anchor)
-        self.reader = replace(self.reader, order=self._pruned(self.mixture))
-
-    def _pruned(self, order: Order) -> Order:
-        return PrunedOrder(order, self._left_out, self._left_out_from) if self._prunes else order
+        self.parts = replace(self.parts, mixture=self.mixture.continued(anchor))
+        self.reader = self.parts.reader
 
     def reader_of_rank(self, rank: int) -> BatchReader:
         """Return the reader, whose warnings name a data-parallel rank."""
@@ -302,10 +254,7 @@ class EdenDataset(Dataset[Batch]):
     @cached_property
     def source_fingerprints(self) -> dict[str, Fingerprint]:
         """All that decides which bytes a row of each source is, by the source's name; "" where there is one."""
-        orders = {"": self.order} if self.mixture is None else self.mixture.order_of
-        return {
-            name: self._fingerprint(source, order) for (name, order), source in zip(orders.items(), self.sources, strict=True)
-        }
+        return self.parts.fingerprints()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -319,48 +268,11 @@ class EdenDataset(Dataset[Batch]):
             content |= {f"{name}: {key}": value for key, value in found.content.items()}
         return Fingerprint(order, content)
 
-    def _fingerprint(self, source: Source, order: Order) -> Fingerprint:
-        count = min(len(source.index), SAMPLED_WINDOWS)
-        windows = source.fitting(source.index.lookup(np.arange(count) * len(source.index) // count))
-        bases, unread = source.patience.read(source.store, windows)
-        ordering: dict[str, Any] = {"seed": self.seed, "shuffle": self.shuffle, "windows": len(source.index)}
-        if type(order) is not EpochOrder:
-            ordering |= {"packing": str(self.packing), "rows": order.fingerprint()}
-        content = {
-            "store": source.store.fingerprint(),
-            "index": source.index.fingerprint(),
-            SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest(),
-            "tokenizer": self.reader.layout.vocabulary.name,
-            "transforms": ", ".join(transform.fingerprint() for transform in source.transforms),
-            **self._layout_options,
-        }
-        if unread is not None and unread.any():
-            del content[SAMPLED]
-        return Fingerprint({k: str(v) for k, v in ordering.items()}, {k: str(v) for k, v in content.items()})
-
     def close(self) -> None:
         """Close the files that this process has open."""
         for source in self.sources:
             source.store.close()
             source.index.close()
-
-    def _check_gaps(self) -> None:
-        """Warn when the tokens before the bases leave rows too short to reach the next window."""
-        if self.reader.layout.vocabulary.table is None:
-            return
-        for source in self.sources:
-            tiling = source.index.tiling
-            count = min(len(source.index), SAMPLED_WINDOWS)
-            read = int(source.room(source.index.lookup(np.arange(count) * len(source.index) // count)).min())
-            if read < min(tiling.stride, tiling.row_bases):
-                taken = self.seq_length - read
-                warnings.warn(
-                    f"rows read {read} bases, since special and tag tokens take {taken}, and windows start every "
-                    f"{tiling.stride}: the bases between are never seen. Build the index with --stride {read} or less, or with "
-                    f"--keep-tail --reserve {taken}",
-                    UnreadBasesWarning,
-                    stacklevel=3,
-                )
 
     def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         numbers = _row_numbers(rows)
@@ -375,13 +287,6 @@ def _row_numbers(rows: Any) -> NDArray[np.int64]:
     if numbers.size and numbers.dtype.kind not in "iu":
         raise ConfigurationError(f"rows are numbered by integers, not by {numbers.dtype}")
     return numbers.astype(np.int64).reshape(-1)
-
-
-def _whole(name: str, value: Any, least: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and int(value) < least):
-        wanted = "an integer" if least is None else f"an integer of {least} or more"
-        raise ConfigurationError(f"{name} is {value!r}; expected {wanted}")
-    return int(value)
 
 
 def _check_arguments(split: str, extra_keys: Sequence[str], num_samples: int | None) -> None:

@@ -1,5 +1,7 @@
 """One source of windows: from the numbers of windows to their transformed bases."""
 
+import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,10 +10,14 @@ from numpy.typing import NDArray
 
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
-from eden_core.errors import ConfigurationError, PluginContractError, StaleIndexError
+from eden_core.errors import ConfigurationError, PluginContractError, StaleIndexError, UnreadBasesWarning
+from eden_core.fingerprint import SAMPLED
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import Layout
 from eden_core.patience import Patience
+
+SAMPLED_WINDOWS = 16
+"""windows of an index that fingerprints and checks look at"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +129,38 @@ class Source:
             raise PluginContractError(
                 f"the transforms ({names}) made a row longer than it may be: a transform must not add bases, nor more prefix "
                 "tokens than its prefix_lengths() said"
+            )
+
+    def sampled(self) -> Windows:
+        """Return a few windows, spread evenly through the index."""
+        count = min(len(self.index), SAMPLED_WINDOWS)
+        return self.index.lookup(np.arange(count) * len(self.index) // count)
+
+    def identity(self) -> dict[str, str]:
+        """Return what decides the bases of windows, by name, with those of a few windows where they can be read."""
+        bases, unread = self.patience.read(self.store, self.fitting(self.sampled()))
+        known = {
+            "store": self.store.fingerprint(),
+            "index": self.index.fingerprint(),
+            "transforms": ", ".join(transform.fingerprint() for transform in self.transforms),
+        }
+        if unread is not None and unread.any():
+            return known
+        return known | {SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()}
+
+    def warn_of_gaps(self) -> None:
+        """Warn when the tokens before the bases leave rows too short to reach the next window."""
+        if self.layout.vocabulary.table is None:
+            return
+        tiling, read = self.index.tiling, int(self.room(self.sampled()).min())
+        if read < min(tiling.stride, tiling.row_bases):
+            taken = self.layout.seq_length - read
+            warnings.warn(
+                f"rows read {read} bases, since special and tag tokens take {taken}, and windows start every {tiling.stride}: "
+                f"the bases between are never seen. Build the index with --stride {read} or less, or with --keep-tail "
+                f"--reserve {taken}",
+                UnreadBasesWarning,
+                stacklevel=4,
             )
 
     def place_of(self, windows: Windows, i: int, byte: int) -> str:

@@ -57,6 +57,25 @@ def test_summary(fasta, out):
     assert summary.shard == str(out / "s1" / "glm_dataset_s1.sqlite")
 
 
+def runs(out, table) -> list[tuple[str, int, int]]:
+    return [(row["contig_id"], row["start"], row["end"]) for row in pq.read_table(out / table).to_pylist()]
+
+
+def test_runs_of_n_and_of_lower_case_are_listed(fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    assert runs(out, "n_runs.parquet") == [("BAC__FASTA-s1__b", 4, 5)]
+    assert runs(out, "soft_masked.parquet") == [("BAC__FASTA-s1__b", 5, 9)]
+
+
+def test_runs_of_other_samples_stay_and_those_of_a_replaced_one_go(tmp_path, fasta, out):
+    import_fasta(fasta, out, **NAMES)
+    (tmp_path / "other.fa").write_text(">x\nNNA\n>y\nANn\n")
+    import_fasta(tmp_path / "other.fa", out, sample="s2", tag="BAC")
+    (tmp_path / "again.fa").write_text(">b\nANA\n")
+    import_fasta(tmp_path / "again.fa", out, **NAMES, force=True)
+    assert runs(out, "n_runs.parquet") == [("BAC__FASTA-s1__b", 1, 2), ("BAC__FASTA-s2__x", 0, 2), ("BAC__FASTA-s2__y", 1, 3)]
+
+
 def test_nothing_else_is_left(fasta, out):
     import_fasta(fasta, out, **NAMES)
     assert everything_in(out) == {"contigs.parquet", "n_runs.parquet", "soft_masked.parquet", "s1", "s1/glm_dataset_s1.sqlite"}
