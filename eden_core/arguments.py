@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 
-from eden_core.interfaces import Transform, options_of
+from eden_core.interfaces import Objective, Transform, options_of
 
 
 def arguments_of(function: Any, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def shared_arguments(function: Any, arguments: Mapping[str, Any]) -> dict[str, A
 def plain(value: Any) -> Any:
     """Return a value in JSON-like form: numbers, strings, None, and lists and dicts of them.
 
-    A `Transform` becomes `{name: {option: value}}`, as users write it.
+    A `Transform` or `Objective` becomes `{name: {option: value}}`, as users write it.
 
     Raises:
         TypeError: some other object has no such form.
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
         return int(value) if isinstance(value, Integral) else float(value)
     if isinstance(value, PurePath):
         return str(value)
-    if isinstance(value, Transform):
+    if isinstance(value, Transform | Objective):
         return {value.name: plain({option: getattr(value, option) for option in options_of(type(value))})}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -7,6 +7,7 @@ import pytest
 
 from eden_core import EdenDataset, EdenLoader, Transform, errors
 from eden_core.ledger import LEDGER, RunStart, last_start, read_ledger
+from eden_objectives import MaskedLanguage
 from eden_sqlite.store import SqliteShards
 
 
@@ -39,6 +40,11 @@ def test_what_is_left_out_is_recorded(small, tmp_path):
     count = sum(name == small.expected_windows()[0][0] for name, _ in small.expected_windows())
     assert found.left_out["text"] == f"rows 3 to 4, {count} windows of excluded contigs from row 0 on"
     assert found.left_out["digest"] != start(small).left_out["digest"]
+
+
+def test_an_objective_is_recorded_by_name_and_options(small):
+    found = start(small, objective=MaskedLanguage(0.2)).dataset["objective"]
+    assert found == {"mlm": {"probability": 0.2, "mask_share": 0.8, "random_share": 0.1, "mean_span": 1.0}}
 
 
 def test_an_open_store_is_recorded_by_name_place_and_options(small):
