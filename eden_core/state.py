@@ -71,28 +71,38 @@ def restored_state(state: State, dataset: EdenDataset) -> Restored:
     notes = [] if before == now else [f"the run left out {before} until here; from here on it leaves out {now}"]
     if mixture is None:
         return Restored(saved[0]["epoch"], saved[0]["consumed"], differences, tuple(notes), None)
-    anchor, more = _anchor(state, saved, mixture)
-    epoch, position = divmod(state["row"], dataset.epoch_rows)
-    return Restored(epoch, position, differences, (*notes, *more), anchor)
+    row = _goes_on(state, dataset)
+    anchor, more = _anchor(state, saved, mixture, row)
+    return Restored(*divmod(row, dataset.epoch_rows), differences, (*notes, *more), anchor)
 
 
 def epoch_of(state: State, dataset: EdenDataset) -> int:
     """Return the epoch of the run that a state was taken in, as epochs are counted with the sources that there are now."""
     if "mixture" not in state:
         return int(state["sources"][0]["epoch"])
+    row = _goes_on(state, dataset)
+    return int(state["epoch"]) if row == state["row"] else row // dataset.epoch_rows - 1
+
+
+def _goes_on(state: State, dataset: EdenDataset) -> int:
+    """The row that comes next: that which would have come, or, where epochs have another length now, the first of the next.
+
+    The rows in between are of no source, so none is left out.
+    """
     names = {one["source"] for one in state["sources"]}
-    unchanged = dataset.mixture is not None and names == set(dataset.mixture.names)
-    return int(state["epoch"] if unchanged else state["row"] // dataset.epoch_rows)
+    if dataset.mixture is not None and names == set(dataset.mixture.names):
+        return int(state["row"])
+    return -(-int(state["row"]) // dataset.epoch_rows) * dataset.epoch_rows
 
 
-def _anchor(state: State, saved: Mapping[Any, State], mixture: MixedOrder) -> tuple[Anchor, list[str]]:
+def _anchor(state: State, saved: Mapping[Any, State], mixture: MixedOrder, row: int) -> tuple[Anchor, list[str]]:
     """Where the mixture goes on: as it was begun, or from here on where it is another one now."""
     begun = state["mixture"]
     if begun["plan"] == mixture.plan:
         return Anchor(begun["row"], begun["taken"]), []
     taken = begun["taken"] | {name: one["rows"] for name, one in saved.items()}  # also of sources that are gone, and may return
-    note = f"from row {state['row']} on the sources are mixed as {mixture.plan}; before that as {begun['plan']}"
-    return Anchor(state["row"], taken), [note]
+    note = f"from row {row} on the sources are mixed as {mixture.plan}; before row {state['row']} as {begun['plan']}"
+    return Anchor(row, taken), [note]
 
 
 def _sources_of(state: State) -> dict[Any, State]:

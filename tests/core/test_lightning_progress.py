@@ -275,3 +275,26 @@ def test_a_data_module_of_another_name_finds_its_position(folder, tmp_path):
     model = Trained()
     fit(folder, model, EPOCHS, {"micro_batch_size": 4}, str(tmp_path / "renamed.ckpt"))
     assert model.steps == unbroken.steps[3:]
+
+
+def sources_of(folder, *names) -> list[dict]:
+    return [{"name": name, "data_dir": str(folder), "weight": 1} for name in names]
+
+
+@pytest.mark.parametrize("kind", [Trained, Validated])
+def test_a_mixture_goes_on_like_one_source(folder, tmp_path, kind):
+    check_all_save_points(folder, tmp_path, kind, EPOCHS, {"micro_batch_size": 4, "sources": sources_of(folder, "a", "b")})
+
+
+@pytest.mark.parametrize("hook", ["on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end", "on_validation_end"])
+def test_other_sources_begin_with_an_epoch_of_theirs(folder, tmp_path, hook):
+    saver = Saver(hook, str(tmp_path))
+    before = {"micro_batch_size": 4, "sources": sources_of(folder, "a", "b")}
+    fit(folder, Validated(), EPOCHS, before, callbacks=[saver])
+    for path, step in saver.saved[:-1]:
+        model, after = Validated(), before | {"sources": sources_of(folder, "b", "c", "d")}
+        trainer = fit(folder, model, {"max_steps": step + 16, "max_epochs": -1}, after, path)
+        assert trainer.global_step == step + 16
+        assert len(model.steps) == 16
+        assert model.steps[0][0] % (3 * ROWS) == 0
+        assert model.validated[-1] == step + 15  # at the end of the whole epoch

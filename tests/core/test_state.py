@@ -41,27 +41,33 @@ def test_the_same_mixture_goes_on_from_where_it_was_begun(small):
 
 
 def test_another_mixture_begins_where_the_state_was_taken_and_says_so(small, caplog):
-    restored = restored_state(state_of(mixture(small, a=3, b=1), 0, 48), mixture(small, a=1, c=1))
+    restored = restored_state(state_of(mixture(small, a=3, b=1), 0, 48), mixture(small, a=1, b=1))
+    assert (restored.epoch, restored.position) == (0, 48)
     assert (restored.anchor.row, restored.anchor.taken) == (48, {"a": 36, "b": 12})
-    assert "from row 48 on the sources are mixed as weights {'a': 1.0, 'c': 1.0}" in restored.notes[0]
-    loader = EdenLoader(mixture(small, a=1, c=1), num_workers=0)
+    assert "from row 48 on the sources are mixed as weights {'a': 1.0, 'b': 1.0}" in restored.notes[0]
+    loader = EdenLoader(mixture(small, a=1, b=1), num_workers=0)
     with caplog.at_level(logging.WARNING):
         loader.load_state_dict(state_of(mixture(small, a=3, b=1), 0, 48))
     assert "from row 48 on" in caplog.text
 
 
+def test_other_sources_begin_with_an_epoch_of_theirs(small):
+    restored = restored_state(state_of(mixture(small, a=3, b=1), 0, 48), mixture(small, a=1, c=1, d=1))
+    assert (restored.epoch, restored.position) == (1, 0)
+    assert (restored.anchor.row, restored.anchor.taken) == (240, {"a": 36, "b": 12})
+
+
 def test_a_source_that_returns_goes_on_where_it_was_left(small):
     first, second, third = mixture(small, a=3, b=1), mixture(small, a=1, c=1), mixture(small, b=1, c=1)
     second.continue_mixture(restored_state(state_of(first, 0, 48), second).anchor)
-    anchor = restored_state(state_of(second, 0, 60), third).anchor
+    anchor = restored_state(state_of(second, 1, 12), third).anchor
     assert anchor.taken == {"a": 42, "b": 12, "c": 6}
 
 
 def test_epochs_are_counted_with_the_sources_that_there_are_now(small):
-    rows = len(EdenDataset(**small.options))
     state = state_of(mixture(small, a=1, b=1), 1, 10)
     assert epoch_of(state, mixture(small, a=5, b=1)) == 1
-    assert epoch_of(state, mixture(small, a=1)) == (2 * rows + 10) // rows
+    assert epoch_of(state, mixture(small, a=1)) == 2  # row 170 of epochs of 80: the fourth is the first that is whole
 
 
 def test_a_source_of_other_data_is_a_difference(small):

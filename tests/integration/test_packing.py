@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -140,25 +141,26 @@ def test_packed_and_mixed_rows_go_on_with_other_ranks_in_the_middle_of_an_epoch(
 
 @pytest.mark.parametrize("packing", [{}, {"packing": "thd"}], ids=str)
 def test_other_weights_and_sources_on_resume_repeat_and_lose_nothing(genomes, packing):
-    first = mixture(genomes, {"bacteria": {"weight": 3}, "plasmids": {"weight": 2}}, **packing)
-    loader = EdenLoader(first, micro_batch_size=2, num_workers=0)
-    batches = iter(loader)
-    before = taken(first, [row for _ in range(8) for row in next(batches)["row_ids"].tolist()])
-    second = mixture(genomes, {"viruses": {"weight": 1}, "bacteria": {"weight": 1}}, **packing)
-    loader_2 = EdenLoader(second, micro_batch_size=2, num_workers=0)
-    loader_2.load_state_dict(loader.state_dict())
-    batches = iter(loader_2)
-    middle = taken(second, [row for _ in range(6) for row in next(batches)["row_ids"].tolist()])
-    third = mixture(genomes, {"plasmids": {"weight": 1}, "bacteria": {"weight": 2}}, **packing)
-    loader_3 = EdenLoader(third, micro_batch_size=2, num_workers=0)
-    loader_3.load_state_dict(loader_2.state_dict())
-    rows = np.arange(28, 28 + 3 * max(len(order) for order in third.mixture.order_of.values()))
-    whole = before + middle + taken(third, rows)
+    given = [
+        {"bacteria": {"weight": 3}, "plasmids": {"weight": 2}},
+        {"bacteria": {"weight": 1}, "plasmids": {"weight": 5}},
+        {"viruses": {"weight": 1}, "bacteria": {"weight": 1}},
+        {"plasmids": {"weight": 1}, "bacteria": {"weight": 2}},
+    ]
+    whole, state = Counter(), None
+    for weights, steps in zip(given, (5, 3, 4, 40), strict=True):
+        loader = EdenLoader(mixture(genomes, weights, **packing), num_workers=0)
+        if state is not None:
+            loader.load_state_dict(state)
+        passes = (batch for _ in range(steps) for batch in loader)  # as many epochs as it takes
+        rows = [row for batch in islice(passes, steps) for row in batch["row_ids"].tolist()]
+        whole += taken(loader.dataset, rows)
+        state = loader.state_dict()
+    assert set(whole.values()) == {1}
     for name in ("bacteria", "plasmids"):
-        assert {count for (source, _, _), count in whole.items() if source == name} == {1}
-        assert sum(source == name and not epoch for source, epoch, _ in whole) == len(
-            {window for source, _, window in whole if source == name}
-        )
+        by_epoch = Counter(epoch for source, epoch, _ in whole if source == name)
+        windows = {window for source, _, window in whole if source == name}
+        assert all(by_epoch[epoch] == len(windows) for epoch in range(max(by_epoch)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
