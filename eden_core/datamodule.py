@@ -34,7 +34,8 @@ class EdenDataModule(lightning.LightningDataModule):
     """Training, validation, test and prediction batches for a Lightning `Trainer`.
 
     Training rows are shuffled anew each epoch and augmented; validation rows come in one fixed seeded order; test and predict
-    rows come in index order. Whatever is given and contradicts the index, the Trainer or the ranks is an error.
+    rows come in index order (packed ones in the order of the plan). Whatever is given and contradicts the index, the Trainer or
+    the ranks is an error.
 
     Args:
         store: name of a store plugin, or an open store.
@@ -73,7 +74,7 @@ class EdenDataModule(lightning.LightningDataModule):
         pad_to_multiple_of: what a batch's longest row is padded to a multiple of, in place of `seq_length`.
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S], True = masked.
         count_once: whether bases that overlapping windows share get their loss weight in one of them only.
-        extra_keys: further keys of a batch: "row_ids", "repeated".
+        extra_keys: further keys of a batch: "row_ids", "repeated", "source", "token_counts".
         shuffle: whether training rows are shuffled; None: yes.
         seed: of every order and all random draws.
         drop_last: whether training rows that do not fill a global batch are left out of an epoch.
@@ -182,7 +183,10 @@ class EdenDataModule(lightning.LightningDataModule):
         return self._datasets[split]
 
     def prepare_data(self) -> None:
-        """Check that what the stage reads can be read, without writing anything: on many nodes at once, if need be."""
+        """Check that what the stage reads can be read, on many nodes at once, if need be.
+
+        Nothing is written but what packing keeps beside an index.
+        """
         stage = None if self.trainer is None else self.trainer.state.fn
         for split in self._splits_of(stage):
             with closing(self._open(split)) as dataset:

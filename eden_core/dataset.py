@@ -142,7 +142,8 @@ class EdenDataset(Dataset[Batch]):
         self.split = split
         self.num_samples = num_samples
         self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
-        self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), pad_to_multiple_of)
+        multiple = None if pad_to_multiple_of is None else whole_number("pad_to_multiple_of", pad_to_multiple_of)
+        self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), multiple)
         self.batches.check(self.seq_length)
         self.parts = parts_of(arguments, shuffle=self.shuffle)
         self.reader = self.parts.reader
@@ -211,6 +212,8 @@ class EdenDataset(Dataset[Batch]):
         numbers = self.omissions.rows(self._checked(rows))
         encoded = self.reader.fetch(numbers)
         batch = self.tensors(encoded, numbers, np.zeros(numbers.size, bool))
+        if self.batches.attention_mask:
+            batch = self.batches.masked(batch, self.seq_length, causal=self.reader.objective.shifted)
         return self.batches.trimmed(batch, self.reader.layout.used(encoded), self.seq_length)
 
     @staticmethod

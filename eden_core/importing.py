@@ -85,14 +85,15 @@ def import_fasta(
     records = read_fasta(fasta, progress=progress and _byte_counter(fasta, progress))
     sequences = _sequences(records, lengths, lambda name: _id_in_store(name, tag, sample), cut_every)
     runs = RunCollector(lambda contig_id: is_sequence_id_of(contig_id, sample))
+    others: dict[str, int] = {}
     with (
         _folders(out, sample),
         _locked(out),
         installed_plugins().store(store, str(out)) as opened,
         atomic_path(out / CONTIGS) as draft,
-        runs.tables(out),
+        runs.tables(out, lambda: bool(others)),
     ):
-        others = _other_samples(out / CONTIGS, sample)
+        others |= _other_samples(out / CONTIGS, sample)
         shard = opened.write_shard(sample, _then_listed(runs.noted(sequences), lengths, others, draft))
         opened.finish()
     seconds = time.perf_counter() - started

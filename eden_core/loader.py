@@ -22,7 +22,8 @@ from eden_core.tensors import Batch
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
-"""rows that a worker reads in one go, or one micro-batch where that is larger"""
+BLOCK_TOKENS = BLOCK_ROWS * 8192
+"""tokens that a worker reads in one go, in 64 rows at most, or one micro-batch where that is larger"""
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class EdenLoader:
         self._trained_before = self._trained()
         this_pass, epoch, start = self._passes, self._pass.epoch, self._pass.start
         ahead: deque[RowBlock] = deque()
-        blocks = self.rank_sampler.blocks(epoch, start, BLOCK_ROWS)
+        blocks = self.rank_sampler.blocks(epoch, start, min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length)))
         for encoded in self._fetch(_rows_of(blocks, ahead)):
             block = ahead.popleft()
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)
@@ -243,10 +244,12 @@ class EdenLoader:
         return self._pool.fetch(rows)
 
     def _micro_batches(self, batch: Batch, encoded: EncodedBatch) -> Iterator[Batch]:
-        size, shapes = self.rank_sampler.micro_batch_size, self.dataset.batches
-        used = None if shapes.pad_to_multiple_of is None else self.dataset.reader.layout.used(encoded)
+        size, shapes, layout = self.rank_sampler.micro_batch_size, self.dataset.batches, self.dataset.reader.layout
+        used = None if shapes.pad_to_multiple_of is None else layout.used(encoded)
         for start in range(0, len(batch["tokens"]), size):
             part = {key: value[start : start + size] for key, value in batch.items()}
+            if shapes.attention_mask:
+                part = shapes.masked(part, self.dataset.seq_length, causal=self.dataset.reader.objective.shifted)
             if used is not None:
                 part = shapes.trimmed(part, used[start : start + size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part

@@ -213,7 +213,8 @@ class MixedOrder(Order):
             here, phase = phases == number, self._phases[number]
             if not phase.counts:
                 raise WindowOutOfRangeError(
-                    f"row {int(rows[here][0])} lies behind row {phase.first}, with which all sources have reached max_epochs"
+                    f"row {int(rows[here][0])} lies behind row {phase.first}, with which all sources that have a weight have "
+                    "reached max_epochs"
                 )
             pattern, counts = interleaved(phase.counts), np.array(phase.counts, np.int64)
             periods, places = np.divmod(rows[here] - phase.first, pattern.size)

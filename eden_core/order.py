@@ -106,11 +106,12 @@ class SelectedOrder(EpochOrder):
 
     def chosen(self, window_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of the windows that are selected."""
-        return window_ids[np.isin(window_ids, self._selected["windows"])]
+        return window_ids[contained(window_ids, self._selected["windows"])]
 
     def positions(self, window_ids: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
         """Return where in an epoch selected windows come."""
-        return super().positions(np.searchsorted(self._selected["windows"], window_ids), epoch)
+        selected = self._selected["windows"]
+        return super().positions(np.searchsorted(selected, window_ids.astype(selected.dtype)), epoch)
 
     def fingerprint(self) -> str:
         """Return the number of windows, and a digest of some."""
@@ -122,7 +123,7 @@ class PrunedOrder(Order):
 
     Args:
         order: the other order.
-        windows: int64, the windows to leave out of each source.
+        windows: int64, the windows to leave out of each source, ascending.
         windows_from: row of the run from which on they are.
     """
 
@@ -138,8 +139,16 @@ class PrunedOrder(Order):
         picks = self._order.pick(rows)
         kept = np.ones(len(picks), bool)
         for source, left_out in enumerate(self._windows):
-            kept &= (picks.sources != source) | ~np.isin(picks.window_ids, left_out)
+            kept &= (picks.sources != source) | ~contained(picks.window_ids, left_out)
         return picks.take(kept | (np.asarray(rows) < self._from)[picks.rows])
+
+
+def contained(values: NDArray[np.int64], ascending: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values occur among ascending ones, without a pass over these."""
+    if not ascending.size:
+        return np.zeros(values.shape, bool)
+    places = np.minimum(np.searchsorted(ascending, values.astype(ascending.dtype)), ascending.size - 1)
+    return np.asarray(ascending[places] == values, bool)
 
 
 def digest_of_sample(values: NDArray[Any], most: int = 4096) -> str:

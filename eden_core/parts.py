@@ -97,7 +97,11 @@ def parts_of(arguments: Mapping[str, Any], *, shuffle: bool) -> Parts:
     """
     get = arguments.__getitem__
     packing = Packing(
-        get("packing"), get("pack_by"), get("pad_segments_to"), bool(get("separate_segments")), bool(get("split_windows"))
+        get("packing"),
+        get("pack_by"),
+        whole_number("pad_segments_to", get("pad_segments_to")),
+        bool(get("separate_segments")),
+        bool(get("split_windows")),
     )
     if packing.kind == "thd" and get("pad_to_multiple_of") is not None:
         raise ConfigurationError("pad_to_multiple_of has no meaning with packing='thd', whose cu_seqlens cover whole rows")
@@ -106,6 +110,8 @@ def parts_of(arguments: Mapping[str, Any], *, shuffle: bool) -> Parts:
         raise ConfigurationError(f"separate_segments needs a sep token, which tokenizer {vocabulary.name} lacks")
     if get("count_once") and vocabulary.table is None:
         raise ConfigurationError(f"count_once needs one token a base, which tokenizer {vocabulary.name} does not give")
+    if "token_counts" in get("extra_keys") and vocabulary.table is None:
+        raise ConfigurationError(f"token_counts needs one token a base, which tokenizer {vocabulary.name} does not give")
     objective = chosen_objective(get("objective")).bind(vocabulary)
     options = {name: get(name) for name in LAYOUT_ARGUMENTS}
     layout = Layout(vocabulary, seq_length, **options)
@@ -123,6 +129,8 @@ def parts_of(arguments: Mapping[str, Any], *, shuffle: bool) -> Parts:
         mixture = mixed(orders, settings, sources, **weighing, natural=not training)
     excluded = get("exclude_contigs")
     left_out = () if excluded is None else windows_of_contigs([source.index for source in sources], excluded)
+    if len(left_out) and all(some.size == len(source.index) for some, source in zip(left_out, sources, strict=True)):
+        raise ConfigurationError("every window is left out: exclude_contigs names all contigs of the index")
     several = bool(packing) or (mixture is not None and len(left_out) > 0)
     if several or not (objective.shifted and objective.predicts_all):
         layout = SegmentLayout(

@@ -86,7 +86,7 @@ class BatchReader:
         return Ragged.from_rows(rows, np.uint8)
 
     def _read(self, picks: Picks) -> tuple[SequenceBatch, NDArray[np.bool_] | None]:
-        if len(self.sources) == 1:
+        if len(self.sources) == 1 or not len(picks):
             return self.sources[0].read(picks, Draws(self.seed, picks))
         places, batches, masks = [], [], []
         for number, place, some in _by_source(picks):

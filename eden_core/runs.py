@@ -1,5 +1,6 @@
 """Tables of runs, such as stretches of N: which part of a window they cover, without reading its bases."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ SCHEMA = pa.schema(
     ]
 )
 """contig_id, start (zero-based), end (not included); in byte order of the ids, then by start; runs do not overlap"""
+
+_log = logging.getLogger(__name__)
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """starts and ends, int64 [k] each"""
@@ -98,12 +101,18 @@ class RunCollector:
             yield contig_id, bases
 
     @contextmanager
-    def tables(self, folder: Path) -> Iterator[None]:
-        """Write the tables when the block ends well; they keep the runs of other contigs."""
+    def tables(self, folder: Path, others: Callable[[], bool]) -> Iterator[None]:
+        """Write the tables when the block ends well; they keep the runs of other contigs.
+
+        A table is not begun where the folder has `others` already, whose runs nobody has listed.
+        """
         yield
         for name, found in self._found.items():
-            others = _by_contig(folder / name) if (folder / name).exists() else {}
-            kept = {contig_id: runs for contig_id, runs in others.items() if not self._replaced(contig_id)} | found
+            if others() and not (folder / name).exists():
+                _log.warning("%s is not written: other samples in the folder were imported without it", folder / name)
+                continue
+            before = _by_contig(folder / name) if (folder / name).exists() else {}
+            kept = {contig_id: runs for contig_id, runs in before.items() if not self._replaced(contig_id)} | found
             with atomic_path(folder / name) as draft:
                 write_runs(draft, ((contig_id, kept[contig_id]) for contig_id in sorted(kept)))
 
@@ -111,7 +120,8 @@ class RunCollector:
 def _by_contig(path: Path) -> dict[str, Runs]:
     table = pa.Table.from_batches(read_runs(path), SCHEMA)
     starts, ends = (table[name].to_numpy() for name in ("start", "end"))
-    encoded = table["contig_id"].combine_chunks().dictionary_encode()
+    ids = table["contig_id"].cast(pa.large_string())  # 2 GiB of ids do not fit into the offsets of a string column
+    encoded = ids.combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     names = encoded.dictionary.to_pylist()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from eden_core.atomic import atomic_path
+from eden_core.errors import FormatError
 from eden_core.mixing import digest_of
 
 CACHE_VARIABLE = "EDEN_CACHE_DIR"
@@ -27,9 +28,10 @@ Build = Callable[[Path], Mapping[str, NDArray[Any]]]
 
 
 class Sidecar:
-    """Named arrays in a file, each mapped when it is first asked for. Pickles as the path alone.
+    """Named arrays in a file, mapped when one is first asked for. Pickles as the path alone.
 
-    The file holds one line of magic, then for each array its name on a line of its own and the array as `numpy.save` writes it.
+    The file holds one line of magic, then for each array its name on a line of its own, filled up with blanks in front to a
+    multiple of 64 bytes, and the array as `numpy.save` writes it.
 
     Args:
         path: the file.
@@ -123,14 +125,15 @@ def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with path.open("wb") as file:
         file.write(_MAGIC)
         for name, array in arrays.items():
-            file.write(f"{name}\n".encode())
+            line = f"{name}\n"
+            file.write(line.rjust(len(line) + -(file.tell() + len(line)) % 64).encode())  # so that the array is aligned
             np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _mapped(path: str) -> Iterator[tuple[str, NDArray[Any]]]:
     with open(path, "rb") as file:  # noqa: PTH123
         if file.readline() != _MAGIC:
-            raise ValueError(f"{path} is no file of arrays that this version of Eden writes: remove it")
+            raise FormatError(f"{path} is no file of arrays that this version of Eden writes: remove it, and it is made anew")
         while name := file.readline().decode().strip():
             version = np.lib.format.read_magic(file)
             read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

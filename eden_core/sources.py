@@ -116,10 +116,20 @@ def sources_of_split(sources: Sequence[Mapping[str, Any]] | None, split: str) ->
     for entry in sources or ():
         if not isinstance(entry, Mapping):
             raise ConfigurationError(f"sources holds {entry!r}; expected dicts such as {{'data_dir': …, 'weight': 1}}")
-        given = {one: entry.get(argument) for one, argument in INDEX_ARGUMENTS.items()}
+        unknown = sorted(set(entry) - _NAMES - {"data_dir", *INDEX_ARGUMENTS.values()})
+        if unknown:
+            known = ", ".join(sorted({*_NAMES, "data_dir", *INDEX_ARGUMENTS.values()} - {"window_db_path"}))
+            raise ConfigurationError(f"sources has an entry with {', '.join(unknown)}; known keys are {known}")
         data_dir = entry.get("data_dir")
-        path = index_paths(given, data_dir)[split]
+        paths = index_paths({one: entry.get(argument) for one, argument in INDEX_ARGUMENTS.items()}, data_dir)
+        path = paths[split]
         if path is None:
+            if not any(paths.values()) or (split == "train" and not {"weight", "max_epochs"}.isdisjoint(entry)):
+                place = "" if data_dir is None else f" (there is no {Path(data_dir).absolute() / f'{split}_windows.db'})"
+                raise ConfigurationError(
+                    f"the source {entry.get('name', data_dir)!r} has no index of {split} windows{place}: give "
+                    f"{INDEX_ARGUMENTS[split]}, or data_dir, or leave the entry out"
+                )
             continue
         own = {name: value for name, value in entry.items() if name not in {"data_dir", *INDEX_ARGUMENTS.values()}}
         place = entry.get("sequence_db_dir", data_dir)
@@ -218,7 +228,7 @@ def _limits(settings: SourceSettings, source: Source) -> list[RunLimit]:
         most = getattr(settings, argument)
         if most is None:
             continue
-        if isinstance(most, bool) or not 0 <= most <= 1:
+        if isinstance(most, bool) or not isinstance(most, Real) or not 0 <= float(most) <= 1:
             raise ConfigurationError(f"{argument} is {most!r}; expected a share from 0 to 1")
         contigs = LengthSource(source.index, source.store, settings.contigs).table
         place = None if contigs is None else Path(contigs).with_name(table)
@@ -226,6 +236,11 @@ def _limits(settings: SourceSettings, source: Source) -> list[RunLimit]:
             raise InputError(
                 f"{argument} needs {place or table}, the table of runs that `eden import` writes beside contigs.parquet: "
                 "import the genome again, or leave the limit out"
+            )
+        if source.count_once:
+            raise ConfigurationError(
+                f"count_once and {argument} do not go together: bases that windows share with one left out would count "
+                "nowhere"
             )
         limits.append(RunLimit(str(place), float(most)))
     return limits
@@ -284,12 +299,13 @@ def _per_row(weights: Mapping[str, float], by_row: Mapping[str, float]) -> dict[
     return {name: weight / by_row.get(name, 1.0) for name, weight in weights.items()}
 
 
-SAMPLED_ROWS = 4096
+SAMPLED_TOKENS = 1 << 22
+"""tokens of the rows that are read to find how many bases a row of a source has"""
 
 
 def mean_bases(order: Order, source: Source) -> float:
-    """Return the mean bases of a row, of 4,096 rows spread evenly through an epoch where there are more."""
-    count = min(len(order), SAMPLED_ROWS)
+    """Return the mean bases of a row, of rows of four million tokens spread evenly through an epoch where there are more."""
+    count = min(len(order), max(1, SAMPLED_TOKENS // source.layout.seq_length))
     picks = order.pick(np.arange(count) * len(order) // count)
-    windows = replace(source, patience=source.patience).measured(source.locate(picks))
+    windows = source.measured(source.locate(picks))
     return float(windows.lengths.sum()) / count

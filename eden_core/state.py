@@ -66,7 +66,8 @@ def restored_state(state: State, dataset: EdenDataset) -> Restored:
         )
     prints = dataset.source_fingerprints
     pairs = [(saved[0 if mixture is None else name], name) for name in prints if mixture is None or name in saved]
-    differences = "".join(Fingerprint.parse(one["fingerprint"]).differences(prints[name]) for one, name in pairs)
+    found = [(name, Fingerprint.parse(one["fingerprint"]).differences(prints[name])) for one, name in pairs]
+    differences = "".join(f"\nsource {name!r}:{text}" if name and text else text for name, text in found)
     before, now = next(iter(saved.values())).get("left_out", "nothing"), str(dataset.omissions)
     notes = [] if before == now else [f"the run left out {before} until here; from here on it leaves out {now}"]
     if mixture is None:

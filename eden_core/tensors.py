@@ -24,6 +24,8 @@ TOKEN_COUNTS = ("padded", "bases", "ambiguous", "soft_masked", "masked")
 stored), and those without loss weight"""
 LONGEST_ATTENTION_MASK = 32_768
 
+_SEGMENTS = "segment numbers"
+"""key of a batch that is to get an attention mask"""
 _TOKEN_KEYS = {"tokens", "labels", "loss_mask", "position_ids"}
 LETTER_KINDS = np.zeros((2, 256), np.uint8)
 LETTER_KINDS[0, list(f"{AMBIGUOUS}{AMBIGUOUS.lower()}".encode())] = 1
@@ -70,7 +72,7 @@ class BatchTensors:
             raise ConfigurationError(f"pad_to_multiple_of is {self.pad_to_multiple_of}; expected 1 to seq_length {seq_length}")
 
     def make(self, reader: BatchReader, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
-        """Return the batch of fetched rows.
+        """Return the batch of fetched rows, which `masked` completes where there is an attention mask.
 
         Args:
             reader: what fetched them.
@@ -83,11 +85,23 @@ class BatchTensors:
         if repeated.any():
             arrays["loss_mask"] = np.where(repeated[:, None], np.float32(0), arrays["loss_mask"])
         batch = {key: torch.from_numpy(value) for key, value in arrays.items()}
-        if self.attention_mask:
-            batch["attention_mask"] = _attention_mask(layout, encoded, causal=reader.objective.shifted)
+        if self.attention_mask and isinstance(layout, SegmentLayout) and layout.most_segments > 1:
+            batch[_SEGMENTS] = torch.from_numpy(layout.segment_numbers(encoded))
         for key in self.extra_keys:
             batch[key] = torch.from_numpy(self._extra(key, layout, encoded, arrays, rows, repeated))
         return batch
+
+    def masked(self, batch: Batch, seq_length: int, *, causal: bool) -> Batch:
+        """Return a batch that `make` gave, or some of its rows, with its attention mask: it is large, so made for few rows.
+
+        A place that a token must not see is True: later ones if causal, and those of other segments.
+        """
+        mask = _causal_mask(seq_length) if causal else _open_mask(seq_length)
+        rest = {key: value for key, value in batch.items() if key != _SEGMENTS}
+        if _SEGMENTS not in batch:
+            return rest | {"attention_mask": mask.expand(len(batch["tokens"]), 1, -1, -1)}
+        segments = batch[_SEGMENTS]
+        return rest | {"attention_mask": mask | (segments[:, None, :, None] != segments[:, None, None, :])}
 
     def trimmed(self, batch: Batch, used: NDArray[np.int64], seq_length: int) -> Batch:
         """Return a batch without the columns that hold nothing but padding, up to `pad_to_multiple_of`.
@@ -140,15 +154,6 @@ def token_counts(layout: Layout, encoded: EncodedBatch, loss_mask: NDArray[np.fl
         np.add.at(counts[:, column], rows, np.diff(running[bases.offsets]))
     counts[:, 4] = counts[:, 1] - np.count_nonzero(loss_mask, 1)
     return counts
-
-
-def _attention_mask(layout: Layout, encoded: EncodedBatch, *, causal: bool) -> torch.Tensor:
-    """Return which places a token must not see, bool [B, 1, S, S]: later ones if causal, and those of other segments."""
-    plain = _causal_mask(layout.seq_length) if causal else _open_mask(layout.seq_length)
-    if not isinstance(layout, SegmentLayout) or layout.most_segments == 1:
-        return plain.expand(encoded.rows, 1, -1, -1)
-    segments = torch.from_numpy(layout.segment_numbers(encoded))
-    return plain | (segments[:, None, :, None] != segments[:, None, None, :])
 
 
 @lru_cache(maxsize=2)

@@ -43,7 +43,10 @@ class TokenCounts(lightning.Callback):
                 self._rows[names[source] if 0 <= source < len(names) else str(source)] += 1
             values |= {f"rows/{name}": float(count) for name, count in self._rows.items()}
         pl_module.log_dict({f"{self.prefix}{name}": value for name, value in values.items()}, on_step=True, on_epoch=False)
-        self._warn(int(((counts[:, 1] > 0) & (counts[:, 4] >= counts[:, 1])).sum()), len(counts))
+        without = (counts[:, 1] > 0) & (counts[:, 4] >= counts[:, 1])
+        if "repeated" in batch:
+            without &= ~batch["repeated"]
+        self._warn(int(without.sum()), len(counts))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say how many rows had no loss weight."""

@@ -15,6 +15,8 @@ from eden_core.importing import CONTIGS
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.runs import RunLimit
 
+WINDOWS_AT_ONCE = 1 << 18
+
 
 @dataclass(frozen=True)
 class LengthSource:
@@ -46,7 +48,7 @@ class LengthSource:
             InputError: the table does not hold a contig of the index.
         """
         filters = [limit.filter() for limit in limits]
-        for batch in self.measured_contigs():
+        for batch in _cut(self.measured_contigs()):
             ids = batch.column("contig_id")
             firsts, counts, lengths = (
                 np.asarray(batch.column(name).to_numpy(zero_copy_only=False), np.int64)
@@ -97,6 +99,18 @@ class LengthSource:
                 f"the lengths of windows are needed, and neither index {self.index.location} nor store "
                 f"{self.store.location} knows them: give contigs, a Parquet table with contig_id and length"
             ) from error
+
+
+def _cut(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut batches of contigs so that each has some 262,144 windows at most."""
+    for batch in batches:
+        reach = np.cumsum(batch.column("windows").to_numpy())
+        first = 0
+        while first < batch.num_rows:
+            before = int(reach[first - 1]) if first else 0
+            stop = max(first + 1, int(np.searchsorted(reach, before + WINDOWS_AT_ONCE, side="right")))
+            yield batch.slice(first, stop - first)
+            first = stop
 
 
 def _chain(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -44,6 +44,9 @@ class MaskedLanguage(Objective):
     def __init__(
         self, probability: float = 0.15, mask_share: float = 0.8, random_share: float = 0.1, mean_span: float = 1.0
     ) -> None:
+        given = (probability, mask_share, random_share, mean_span)
+        if not all(isinstance(number, int | float) for number in given):
+            raise ConfigurationError(f"mlm: probability, mask_share, random_share and mean_span must be numbers, not {given!r}")
         if not 0 < probability < 1:
             raise ConfigurationError(f"mlm: probability must lie between 0 and 1, not be {probability!r}")
         if not (mask_share >= 0 and random_share >= 0 and mask_share + random_share <= 1):

@@ -135,13 +135,12 @@ def test_the_entries_of_a_split_are_those_that_have_its_index(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "validation_windows.db").touch()
     entries = [
-        {"name": "a", "data_dir": str(tmp_path / "a"), "weight": 2},
+        {"name": "a", "data_dir": str(tmp_path / "a")},
         {"name": "b", "sequence_db_dir": "b", "train_window_db_path": "b/t.db"},
     ]
     assert sources_of_split(entries, "validation") == [
         {
             "name": "a",
-            "weight": 2,
             "sequence_db_dir": str(tmp_path / "a"),
             "window_db_path": str(tmp_path / "a" / "validation_windows.db"),
         }
@@ -149,3 +148,25 @@ def test_the_entries_of_a_split_are_those_that_have_its_index(tmp_path):
     assert sources_of_split(entries, "train") == [{"name": "b", "sequence_db_dir": "b", "window_db_path": "b/t.db"}]
     with pytest.raises(errors.ConfigurationError, match="expected dicts"):
         sources_of_split(["a"], "train")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"name": "a", "data_dir": "nowhere"}, "the source 'a' has no index of train windows .there is no .*train_windows.db"),
+        ({"name": "a", "weight": 1, "val_window_db_path": "v.db"}, "give train_window_db_path"),
+        ({"name": "a", "wieght": 1, "train_window_db_path": "t.db"}, "sources has an entry with wieght"),
+    ],
+)
+def test_an_entry_is_not_left_out_in_silence(entry, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        sources_of_split([entry], "train")
+
+
+def test_rows_that_lost_all_their_windows_can_be_read_alone(places, tmp_path):
+    (tmp_path / "out.txt").write_text("".join(f"X__short-S__c{i}\n" for i in range(4)))
+    rows = dataset(places, exclude_contigs=str(tmp_path / "out.txt"), extra_keys=("source",))
+    empty = [row for row in range(len(rows)) if not len(rows.picks([row]))]
+    assert len(empty) == 4
+    assert rows.batch(empty[:1])["loss_mask"].sum() == 0
+    assert rows.batch(empty)["source"].tolist() == [-1] * 4
