@@ -16,10 +16,10 @@ from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
 from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
+from eden_core.mixture import Anchor
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
 from eden_core.sources import sources_of_split
-from eden_core.state import epoch_of
 
 _NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
     None: (),
@@ -209,6 +209,8 @@ class EdenDataModule(lightning.LightningDataModule):
             self.restored_epoch = None
             if trainer.current_epoch == 0:
                 self._drop_loader("train")  # a new run begins with the first epoch, whatever was read before
+                if self.dataset("train").mixture is not None:
+                    self.dataset("train").continue_mixture(Anchor())
 
     def train_dataloader(self) -> EdenLoader:
         """Return the training loader; made anew, it goes on with the next epoch."""
@@ -248,8 +250,9 @@ class EdenDataModule(lightning.LightningDataModule):
         """
         training = self.trainer is None or self.trainer.state.fn == "fit"
         if training and "train" in state_dict and self.arguments["resume_data"] == "continue":
-            self.training_loader().load_state_dict(state_dict["train"])
-            self.restored_epoch = epoch_of(state_dict["train"], self.dataset("train"))
+            loader = self.training_loader()
+            loader.load_state_dict(state_dict["train"])
+            self.restored_epoch = None if loader.restored is None else loader.restored.before
 
     def training_loader(self) -> EdenLoader:
         """Return the training loader that there is, or make the first one."""

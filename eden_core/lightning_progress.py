@@ -100,10 +100,13 @@ def rewrite_progress(fit_loop: dict[str, Any], loader: EdenLoader, epoch: int | 
     current, total = progress["current"], progress["total"]
     interrupted = current["ready"] != current["processed"]
     last = progress["is_last_batch"] and not interrupted  # also where training was told to leave the rest of the epoch out
-    if last and epoch is not None and loader.position.start:
+    ended = loader.restored is not None and loader.restored.ended  # in a mixture, whose epochs may have another length now
+    if last and epoch is not None and loader.position.start and not ended:
         loader.set_epoch(loader.position.epoch + 1)
     between_epochs = epochs["current"]["started"] == epochs["current"]["processed"]
-    if between_epochs and loader.position.start:  # Lightning counts an epoch that training stopped in as a whole one
+    if (
+        between_epochs and loader.position.start and not ended
+    ):  # Lightning counts an epoch that training stopped in as a whole one
         between_epochs = False
         for tracker in epochs.values():
             tracker["processed"] = tracker["completed"] = tracker["started"] - 1

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from eden_core.layout import EncodedBatch
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
-from eden_core.state import restored_state, state_of
+from eden_core.state import Restored, restored_state, state_of
 from eden_core.tensors import Batch
 from eden_core.workers import WorkerPool, check_start_method
 
@@ -95,8 +95,18 @@ class EdenLoader:
         rank, size = data_parallel_rank(data_parallel)
         drop = dataset.split == "train" if drop_last is None else drop_last
         self.dataset = dataset
+        self._mixed = dataset.mixture is not None and dataset.split == "train"
         self.rank_sampler = RankSampler(
-            dataset.epoch_rows, micro_batch_size, rank, size, global_batch_size, drop, limit_batches, dataset.omissions
+            dataset.epoch_rows,
+            micro_batch_size,
+            rank,
+            size,
+            global_batch_size,
+            drop,
+            limit_batches,
+            dataset.omissions,
+            consecutive=self._mixed,
+            end=dataset.mixture.end if self._mixed and dataset.mixture is not None else None,
         )
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
@@ -104,6 +114,8 @@ class EdenLoader:
         self.on_mismatch = on_mismatch
         self.trained_batches: Callable[[], int] | None = None
         """what counts the micro-batches that were trained on, where somebody does; else those handed out count as such"""
+        self.restored: Restored | None = None
+        """what the state said that was loaded last"""
         self.repeat_epoch = repeat_epoch
         self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
@@ -135,6 +147,10 @@ class EdenLoader:
         self._passes += 1
         self._trained_before = self._trained()
         this_pass, epoch, start = self._passes, self._pass.epoch, self._pass.start
+        if self.rank_sampler.end is not None and not self.rank_sampler.batches(epoch, start):
+            raise ConfigurationError(
+                f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
+            )
         ahead: deque[RowBlock] = deque()
         blocks = self.rank_sampler.blocks(epoch, start, min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length)))
         for encoded in self._fetch(_rows_of(blocks, ahead)):
@@ -163,7 +179,7 @@ class EdenLoader:
         else:
             whole = done - done % self.rank_sampler.step_batches
             epoch, consumed = at.epoch, self.rank_sampler.position(at.epoch, at.start, whole)
-        return state_of(self.dataset, epoch, consumed)
+        return state_of(self.dataset, epoch, consumed, self.rank_sampler.pitch)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and workers and any batch sizes.
@@ -171,7 +187,7 @@ class EdenLoader:
         Raises:
             ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
         """
-        restored = restored_state(state, self.dataset)
+        restored = restored_state(state, self.dataset, self.rank_sampler.pitch)
         if restored.differences:
             self._mismatch(
                 "the state was taken on other data than this dataset reads, so rows would not go on where they stopped:"
@@ -183,6 +199,9 @@ class EdenLoader:
         if restored.anchor is not None:
             self.dataset.continue_mixture(restored.anchor)
             self._close_pool()
+            if self._mixed and self.dataset.mixture is not None:
+                self.rank_sampler = replace(self.rank_sampler, end=self.dataset.mixture.end)
+        self.restored = restored
         loaded = Pass(restored.epoch, restored.position)
         self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 

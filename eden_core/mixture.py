@@ -173,6 +173,11 @@ class MixedOrder(Order):
         return f"{self.plan}; begun at row {self.anchor.row} after {dict(self.anchor.taken)}"
 
     @property
+    def end(self) -> int | None:
+        """The row of the run behind which all sources are used up; None where that never happens."""
+        return None if self._phases[-1].counts else self._phases[-1].first
+
+    @property
     def order_of(self) -> Mapping[str, Order]:
         """The order of each source."""
         return dict(zip(self.names, self._orders, strict=True))
@@ -264,6 +269,12 @@ class WholeMixture(MixedOrder):
     def __init__(self, orders: Mapping[str, Order]) -> None:
         super().__init__(orders, {name: len(order) for name, order in orders.items()}, max_epochs=dict.fromkeys(orders, 1))
         self._sizes = np.array([len(order) for order in orders.values()], np.int64)
+
+    end = None
+
+    def continued(self, anchor: Anchor) -> "WholeMixture":
+        """Return the same: evaluation begins anew each time."""
+        return self
 
     def taken(self, row: int) -> dict[str, int]:
         """Return how many rows each source gave before a row of the run."""

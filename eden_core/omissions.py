@@ -91,7 +91,7 @@ class Omissions:
         if isinstance(order, EpochOrder) and self._all_windows:
             self.windows = order.chosen(self._all_windows[0])
         self._order = order
-        self._recent: dict[int, Kept] = {}
+        self._recent: dict[tuple[int, int], Kept] = {}
         if self.usual_rows < 1:
             raise ConfigurationError("every window is left out: exclude_contigs names all contigs of the index")
 
@@ -116,11 +116,12 @@ class Omissions:
         """Rows that are read of an epoch without ranges to skip."""
         return len(self._order) - self.windows.size
 
-    def kept(self, epoch: int) -> Kept:
-        """Return which positions of an epoch are read."""
-        if epoch not in self._recent:
-            self._recent = {**dict(list(self._recent.items())[-1:]), epoch: self._kept(epoch)}
-        return self._recent[epoch]
+    def kept(self, epoch: int, rows: int | None = None) -> Kept:
+        """Return which positions of an epoch are read; an epoch has as many rows as the order, unless said otherwise."""
+        size = len(self._order) if rows is None else rows
+        if (epoch, size) not in self._recent:
+            self._recent = {**dict(list(self._recent.items())[-1:]), (epoch, size): self._kept(epoch, size)}
+        return self._recent[epoch, size]
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of the run that are the `numbers`-th to be read, counted from 0."""
@@ -143,20 +144,19 @@ class Omissions:
         last = max([self.windows_from, *(stop for _, stop in self.skip_rows)])
         return np.cumsum([0, *(len(self.kept(epoch)) for epoch in range(-(-last // len(self._order))))])
 
-    def _kept(self, epoch: int) -> Kept:
-        starts, stops = self._ranges(epoch)
+    def _kept(self, epoch: int, size: int) -> Kept:
+        starts, stops = self._ranges(epoch, size)
         order = np.argsort(starts, kind="stable")
         starts, reach = starts[order], np.maximum.accumulate(stops[order])
         apart = np.concatenate([[True], starts[1:] > reach[:-1]])[: starts.size]
         last = np.concatenate([apart[1:], [True]])[: starts.size]
-        return Kept(len(self._order), starts[apart], reach[last])
+        return Kept(size, starts[apart], reach[last])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_recent": {}}
 
-    def _ranges(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _ranges(self, epoch: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ranges of one epoch that are left out, in any order, and they may overlap."""
-        size = len(self._order)
         bounds = np.array(self.skip_rows, np.int64).reshape(-1, 2) - epoch * size
         starts, stops = bounds[(bounds[:, 0] < size) & (bounds[:, 1] > 0)].clip(0, size).T
         if not self.windows.size or not isinstance(self._order, EpochOrder):

@@ -242,6 +242,8 @@ def _sampler(start: RunStart, rank: int, dataset: EdenDataset) -> RankSampler:
         start.drop_last,
         start.limit_batches,
         dataset.omissions if start.kind == "epochs" else None,
+        consecutive=start.kind == "epochs" and dataset.mixture is not None,
+        end=None if dataset.mixture is None else dataset.mixture.end,
     )
 
 

@@ -42,6 +42,9 @@ class RankSampler:
         drop_last: whether the rows that do not fill a global batch are left out of the epoch; else repeats fill it up.
         limit: micro-batches, or the share of them, after which an epoch is over; None: when its rows are.
         omissions: rows that are not read.
+        consecutive: whether each pass begins with the row behind the last one's, so that none is dropped: an epoch is then what
+            one pass reads.
+        end: the row of the run behind the last one that there is; None: rows never end.
 
     Raises:
         ConfigurationError: sizes that do not divide, or an epoch without one whole global batch.
@@ -55,6 +58,8 @@ class RankSampler:
     drop_last: bool = True
     limit: float | None = None
     omissions: Omissions | None = None
+    consecutive: bool = False
+    end: int | None = None
 
     def __post_init__(self) -> None:
         if self.micro_batch_size < 1:
@@ -99,7 +104,12 @@ class RankSampler:
     @property
     def dropped(self) -> int:
         """Rows of such an epoch that no rank reads, since they do not fill a global batch."""
-        return max(0, self.usual_rows - len(self) * self.stride)
+        return 0 if self.consecutive else max(0, self.usual_rows - len(self) * self.stride)
+
+    @property
+    def pitch(self) -> int:
+        """Rows of the run from the beginning of one epoch to that of the next."""
+        return min(self.pass_batches * self.stride, self.epoch_rows) or self.epoch_rows if self.consecutive else self.epoch_rows
 
     def __len__(self) -> int:
         """Return the micro-batches of a whole epoch, the same for every rank."""
@@ -115,9 +125,12 @@ class RankSampler:
     def batches(self, epoch: int, start: int) -> int:
         """Return the micro-batches of the pass that begins at a position of an epoch."""
         before, kept = self._kept(epoch, start)
-        left = self._batches_of(kept - before)
+        if self.end is not None:
+            kept = min(kept, before + max(0, self.end - epoch * self.pitch - start) // self.step_rows * self.step_rows)
+        whole = self.consecutive and self.drop_last
+        left = (kept - before) // self.stride if whole else self._batches_of(kept - before)
         if self.limit is None:
-            return left
+            return left - left % self.step_batches
         left = min(left, max(0, self.pass_batches - before // self.step_rows * self.step_batches))
         return max(0, left - (left - self.pass_batches) % self.step_batches)  # a limit may end the last step of each pass early
 
@@ -126,7 +139,7 @@ class RankSampler:
         before, kept = self._kept(epoch, start)
         number = before + batches * self.stride
         if not batches or number >= kept:
-            return self.epoch_rows if batches else start
+            return self.pitch if batches else start
         return int(self._positions(epoch, np.array([number - 1]))[0]) + 1
 
     def blocks(self, epoch: int, start: int, block_rows: int) -> Iterator[RowBlock]:
@@ -140,7 +153,7 @@ class RankSampler:
         before, kept = self._kept(epoch, start)
         within = before + self.rank * self.micro_batch_size + np.arange(self.micro_batch_size)
         numbers = (np.array(batches, np.int64)[:, None] * self.stride + within).ravel()
-        return RowBlock(epoch * self.epoch_rows + self._positions(epoch, numbers % kept), numbers >= kept)
+        return RowBlock(epoch * self.pitch + self._positions(epoch, numbers % kept), numbers >= kept)
 
     def _batches_of(self, rows: int) -> int:
         whole, rest = divmod(max(rows, 0), self.step_rows)
@@ -150,12 +163,12 @@ class RankSampler:
     def _kept(self, epoch: int, start: int) -> tuple[int, int]:
         """How many rows of an epoch are read before `start`, and in all."""
         if not self.omissions:
-            return start, self.epoch_rows
-        kept = self.omissions.kept(epoch)
+            return start, self.pitch
+        kept = self.omissions.kept(epoch, self.pitch)
         return kept.before(start), len(kept)
 
     def _positions(self, epoch: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.omissions.kept(epoch).positions(numbers) if self.omissions else numbers
+        return self.omissions.kept(epoch, self.pitch).positions(numbers) if self.omissions else numbers
 
 
 def _is_limit(limit: float) -> bool:

@@ -239,8 +239,7 @@ def _limits(settings: SourceSettings, source: Source) -> list[RunLimit]:
             )
         if source.count_once:
             raise ConfigurationError(
-                f"count_once and {argument} do not go together: bases that windows share with one left out would count "
-                "nowhere"
+                f"count_once and {argument} do not go together: bases that windows share with one left out would count nowhere"
             )
         limits.append(RunLimit(str(place), float(most)))
     return limits

@@ -21,6 +21,8 @@ class Restored:
         differences: what the data differ in from those of the state, or "".
         notes: what else changes from here on, for the log.
         anchor: where the mixture begins, where there is one.
+        before: the epoch that the state was taken in, as epochs are counted now.
+        ended: whether that epoch had come to its end, as epochs were counted then.
     """
 
     epoch: int
@@ -28,31 +30,33 @@ class Restored:
     differences: str
     notes: tuple[str, ...]
     anchor: Anchor | None
+    before: int
+    ended: bool = False
 
 
-def state_of(dataset: EdenDataset, epoch: int, position: int) -> State:
-    """Return the state of a run that has read up to a position of an epoch.
+def state_of(dataset: EdenDataset, epoch: int, position: int, pitch: int) -> State:
+    """Return the state of a run that has read up to a position of an epoch; epochs begin every `pitch` rows.
 
     It holds `sources`, a list of {source, epoch, consumed, fingerprint, left_out}: without a mixture one, of source 0; with one
-    `consumed` counts rows of the source's own epoch and `rows` all that it gave, and `row` (of the run) and `mixture` say how
-    the sources are mixed.
+    `consumed` counts rows of the source's own epoch and `rows` all that it gave; `row` (of the run), `pitch` and `mixture` say
+    where the run stands and how the sources are mixed.
     """
     prints, left_out = dataset.source_fingerprints, str(dataset.omissions)
     if dataset.mixture is None:
         only = {"source": 0, "epoch": epoch, "consumed": position, "fingerprint": str(prints[""]), "left_out": left_out}
         return {"sources": [only]}
-    mixture, row = dataset.mixture, epoch * dataset.epoch_rows + position
+    mixture, row = dataset.mixture, epoch * pitch + position
     sources = []
     for name, taken in mixture.taken(row).items():
         epochs, consumed = divmod(taken, len(mixture.order_of[name]))
         known = {"fingerprint": str(prints[name]), "left_out": left_out}
         sources.append({"source": name, "epoch": epochs, "consumed": consumed, "rows": taken, **known})
     begun = {"row": mixture.anchor.row, "taken": dict(mixture.anchor.taken), "plan": mixture.plan}
-    return {"sources": sources, "row": row, "epoch": epoch, "mixture": begun}
+    return {"sources": sources, "row": row, "epoch": epoch, "pitch": pitch, "mixture": begun}
 
 
-def restored_state(state: State, dataset: EdenDataset) -> Restored:
-    """Compare a state with the dataset that is to go on from it.
+def restored_state(state: State, dataset: EdenDataset, pitch: int) -> Restored:
+    """Compare a state with the dataset that is to go on from it, whose epochs begin every `pitch` rows.
 
     Raises:
         ConfigurationError: it is no state, or one of a run that was not mixed as this one is.
@@ -71,39 +75,22 @@ def restored_state(state: State, dataset: EdenDataset) -> Restored:
     before, now = next(iter(saved.values())).get("left_out", "nothing"), str(dataset.omissions)
     notes = [] if before == now else [f"the run left out {before} until here; from here on it leaves out {now}"]
     if mixture is None:
-        return Restored(saved[0]["epoch"], saved[0]["consumed"], differences, tuple(notes), None)
-    row = _goes_on(state, dataset)
-    anchor, more = _anchor(state, saved, mixture, row)
-    return Restored(*divmod(row, dataset.epoch_rows), differences, (*notes, *more), anchor)
+        return Restored(saved[0]["epoch"], saved[0]["consumed"], differences, tuple(notes), None, saved[0]["epoch"])
+    row = int(state["row"])
+    anchor, more = _anchor(state, saved, mixture)
+    epoch, position = divmod(row, pitch)
+    before = state["epoch"] if state["pitch"] == pitch else epoch - (row > 0 and not position)
+    return Restored(epoch, position, differences, (*notes, *more), anchor, before, ended=not row % state["pitch"])
 
 
-def epoch_of(state: State, dataset: EdenDataset) -> int:
-    """Return the epoch of the run that a state was taken in, as epochs are counted with the sources that there are now."""
-    if "mixture" not in state:
-        return int(state["sources"][0]["epoch"])
-    row = _goes_on(state, dataset)
-    return int(state["epoch"]) if row == state["row"] else row // dataset.epoch_rows - 1
-
-
-def _goes_on(state: State, dataset: EdenDataset) -> int:
-    """The row that comes next: that which would have come, or, where epochs have another length now, the first of the next.
-
-    The rows in between are of no source, so none is left out.
-    """
-    names = {one["source"] for one in state["sources"]}
-    if dataset.mixture is not None and names == set(dataset.mixture.names):
-        return int(state["row"])
-    return -(-int(state["row"]) // dataset.epoch_rows) * dataset.epoch_rows
-
-
-def _anchor(state: State, saved: Mapping[Any, State], mixture: MixedOrder, row: int) -> tuple[Anchor, list[str]]:
+def _anchor(state: State, saved: Mapping[Any, State], mixture: MixedOrder) -> tuple[Anchor, list[str]]:
     """Where the mixture goes on: as it was begun, or from here on where it is another one now."""
     begun = state["mixture"]
     if begun["plan"] == mixture.plan:
         return Anchor(begun["row"], begun["taken"]), []
     taken = begun["taken"] | {name: one["rows"] for name, one in saved.items()}  # also of sources that are gone, and may return
-    note = f"from row {row} on the sources are mixed as {mixture.plan}; before row {state['row']} as {begun['plan']}"
-    return Anchor(row, taken), [note]
+    note = f"from row {state['row']} on the sources are mixed as {mixture.plan}; before that as {begun['plan']}"
+    return Anchor(state["row"], taken), [note]
 
 
 def _sources_of(state: State) -> dict[Any, State]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from eden_core.assembly import index_paths, opened_index
 from eden_core.cli.recorded import (
     RUN_HELP,
+    Moved,
     OnMismatch,
     Rank,
     Recorded,
@@ -56,6 +57,7 @@ def preview(
     html: Annotated[Path | None, typer.Option(help="Write the picture as a page of HTML.", metavar="FILE")] = None,
     sequence_db_dir: SequenceDbDir = None,
     window_db_path: WindowDbPath = None,
+    source: Moved = None,
     on_mismatch: OnMismatch = "error",
 ) -> None:
     """Draw rows as bars: what each token is, and from which contigs; of a run's step, or of data before any run."""
@@ -68,7 +70,7 @@ def preview(
     if run is not None:
         if split is not None or seq_length is not None or packing is not None or option:
             raise ConfigurationError("--split, --seq-length, --packing and --option go with --data: a run has its own")
-        recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, on_mismatch)
+        recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, source or [], on_mismatch)
         from_start, dataset, blocks = recorded.opened()
         title = recorded.title(from_start)
     else:

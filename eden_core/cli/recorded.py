@@ -23,6 +23,10 @@ Start = Annotated[
 ]
 SequenceDbDir = Annotated[str | None, typer.Option(help="Where the store lies now.", metavar="DIR")]
 WindowDbPath = Annotated[str | None, typer.Option(help="Where the index lies now.", metavar="FILE")]
+Moved = Annotated[
+    list[str] | None,
+    typer.Option("--source", help="Folder in which shards and index of a source of a mixture lie now.", metavar="NAME=DIR"),
+]
 OnMismatch = Annotated[str, typer.Option(help='"error", or "warn" to go on when the data have changed since.')]
 
 
@@ -37,6 +41,7 @@ class Recorded:
         rank: only what this rank read for the step.
         start: line of the ledger up to which to look.
         sequence_db_dir, window_db_path: where store and index lie now.
+        moved: `NAME=DIR`, where shards and index of sources of a mixture lie now.
         on_mismatch: "error", or "warn" to go on when the data have changed since.
 
     Raises:
@@ -50,6 +55,7 @@ class Recorded:
     start: int | None
     sequence_db_dir: str | None
     window_db_path: str | None
+    moved: list[str]
     on_mismatch: str
 
     def __post_init__(self) -> None:
@@ -88,13 +94,16 @@ class Recorded:
         from eden_core.replay import dataset_of
 
         try:
-            dataset = dataset_of(start, sequence_db_dir=self.sequence_db_dir, window_db_path=self.window_db_path)
+            places = {"sequence_db_dir": self.sequence_db_dir, "window_db_path": self.window_db_path}
+            dataset = dataset_of(start, **places, sources=_moved(start, self.moved))
             differences = start.fingerprint_recorded.differences(dataset.fingerprint)
         except (FormatError, LookupError, StaleIndexError) as error:
-            read = ", ".join(str(start.dataset[name]) for name in ("sequence_db_dir", "window_db_path"))
+            entries = start.dataset.get("sources") or [start.dataset]
+            read = ", ".join(str(entry.get(name)) for entry in entries for name in ("sequence_db_dir", "window_db_path"))
+            advice = "--source NAME=DIR" if start.mixture else "--sequence-db-dir DIR --window-db-path FILE"
             raise InputError(
                 f"what the run of {start.time} read ({read}) cannot be read any more: {error}\nIf it was moved, say where it "
-                "lies now: --sequence-db-dir DIR --window-db-path FILE"
+                f"lies now: {advice}"
             ) from error
         if start.left_out.get("digest") != dataset.omissions.digest:
             differences += f"\n  left out was {start.left_out.get('text')}, is {dataset.omissions}"
@@ -126,6 +135,22 @@ def check_writable(*paths: Path | None) -> None:
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
             raise ConfigurationError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
+
+
+def _moved(start: RunStart, moved: list[str]) -> list[dict[str, object]] | None:
+    """The sources of a mixture, those that were moved with their new places; None where none was."""
+    if not moved:
+        return None
+    places = dict(entry.partition("=")[::2] for entry in moved)
+    entries = [dict(entry) for entry in start.dataset.get("sources") or []]
+    names = [str(entry.get("name", "")) or Path(str(entry.get("window_db_path"))).parent.name for entry in entries]
+    if not set(places) <= set(names):
+        raise ConfigurationError(f"--source is {', '.join(moved)}; expected NAME=DIR, with one of {', '.join(names) or 'none'}")
+    for name, entry in zip(names, entries, strict=True):
+        if name in places:
+            index = Path(places[name], Path(str(entry["window_db_path"])).name)
+            entry |= {"name": name, "sequence_db_dir": places[name], "window_db_path": str(index)}
+    return entries
 
 
 def _chosen(starts: list[RunStart], last: int | None) -> list[RunStart]:

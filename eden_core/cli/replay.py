@@ -9,6 +9,7 @@ import typer
 
 from eden_core.cli.recorded import (
     RUN_HELP,
+    Moved,
     OnMismatch,
     Rank,
     Recorded,
@@ -36,12 +37,13 @@ def replay(
     fasta: Annotated[Path | None, typer.Option(help="Write the bases as the model saw them.", metavar="FILE")] = None,
     sequence_db_dir: SequenceDbDir = None,
     window_db_path: WindowDbPath = None,
+    source: Moved = None,
     on_mismatch: OnMismatch = "error",
 ) -> None:
     """Read again what a step was made of, without training: rank, row, contig, start, strand, masked share, fill."""
     from eden_core.replay import replay_blocks
 
-    recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, on_mismatch)
+    recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, source or [], on_mismatch)
     check_writable(parquet, fasta)
     from_start, dataset, blocks = recorded.opened()
     found = replay_blocks(dataset, blocks)

@@ -6,7 +6,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from eden_core import EdenDataModule, EdenDataset, errors
@@ -253,6 +253,18 @@ def test_a_second_run_begins_with_the_first_epoch(small, tmp_path):
     for model in models:
         trainer(tmp_path, max_epochs=1, limit_val_batches=0).fit(model, module)
     assert models[0].seen["train"] == models[1].seen["train"]
+
+
+def test_a_new_run_begins_its_mixture_anew(small, tmp_path):
+    place = {"sequence_db_dir": str(small.directory), "train_window_db_path": str(small.windows)}
+    first, second = ([{"name": "a", "weight": a, **place}, {"name": "b", "weight": 1, **place}] for a in (1, 4))
+    trainer(tmp_path, max_steps=3, enable_checkpointing=True, callbacks=[ModelCheckpoint(tmp_path, filename="x")]).fit(
+        Recorder(), data(small, run_dir="", sources=first)
+    )
+    module, model = data(small, run_dir="", sources=second), Recorder()
+    trainer(tmp_path, max_steps=5).fit(Recorder(), module, ckpt_path=tmp_path / "x.ckpt")
+    trainer(tmp_path, max_steps=1).fit(model, module)
+    assert model.seen["train"][0] == [0, 1, 2, 3]
 
 
 def test_data_dir_supplies_what_is_not_given(small, tmp_path):

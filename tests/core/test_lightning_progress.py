@@ -287,14 +287,15 @@ def test_a_mixture_goes_on_like_one_source(folder, tmp_path, kind):
 
 
 @pytest.mark.parametrize("hook", ["on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end", "on_validation_end"])
-def test_other_sources_begin_with_an_epoch_of_theirs(folder, tmp_path, hook):
-    saver = Saver(hook, str(tmp_path))
+@pytest.mark.parametrize("names", [("b", "c", "d"), ("b",)])
+@pytest.mark.parametrize("limits", [{}, {"limit_train_batches": 5}])
+def test_other_sources_go_on_with_the_row_that_follows(folder, tmp_path, hook, names, limits):
+    saver, first = Saver(hook, str(tmp_path)), Validated()
     before = {"micro_batch_size": 4, "sources": sources_of(folder, "a", "b")}
-    fit(folder, Validated(), EPOCHS, before, callbacks=[saver])
-    for path, step in saver.saved[:-1]:
-        model, after = Validated(), before | {"sources": sources_of(folder, "b", "c", "d")}
-        trainer = fit(folder, model, {"max_steps": step + 16, "max_epochs": -1}, after, path)
-        assert trainer.global_step == step + 16
-        assert len(model.steps) == 16
-        assert model.steps[0][0] % (3 * ROWS) == 0
-        assert model.validated[-1] == step + 15  # at the end of the whole epoch
+    fit(folder, first, EPOCHS | limits, before, callbacks=[saver])
+    for path, step in saver.saved:
+        model, after = Validated(), before | {"sources": sources_of(folder, *names)}
+        trainer = fit(folder, model, {"max_steps": step + 40, "max_epochs": -1} | limits, after, path)
+        assert trainer.global_step == step + 40
+        assert sum(model.steps, []) == list(range(4 * step, 4 * (step + 40))), path
+        assert len(model.validated) >= 40 // (len(names) * ROWS // 4)

@@ -231,7 +231,9 @@ def test_epochs_may_be_decimal_fractions(epochs, size, rows):
 def test_behind_all_epochs_there_are_no_rows():
     mixed = mixture({"a": 2, "b": 1}, max_epochs={"a": 1, "b": 1})
     assert sorted(sources_of(mixed, 22)) == ["a"] * 5 + ["b"] * 17
-    with pytest.raises(WindowOutOfRangeError, match="row 23 lies behind row 22, with which all sources that have a weight have reached"):
+    with pytest.raises(
+        WindowOutOfRangeError, match="row 23 lies behind row 22, with which all sources that have a weight have reached"
+    ):
         mixed.pick(np.array([21, 23]))
 
 

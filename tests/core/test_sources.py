@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from plain import write_seed_index, write_seed_shard
 
-from eden_core import EdenDataset, errors
+from eden_core import EdenDataset, EdenLoader, errors
 from eden_core.sources import source_settings, sources_of_split
 
 
@@ -68,6 +68,26 @@ def test_weights_may_count_bases(places):
 def test_a_schedule_counts_as_weights_do(places):
     rows = dataset(places, {"weight": 1}, {"weight": 0}, weights_in="bases", schedule=[(7, {"long": 1, "short": 1})])
     assert counted(rows, 14) == [8, 6]
+
+
+@pytest.mark.parametrize(
+    "options", [{"limit_batches": 5}, {"limit_batches": 0.5}, {"global_batch_size": 12}, {"drop_last": False}]
+)
+def test_shares_hold_over_all_epochs_of_a_loader(places, options):
+    rows = dataset(places, {"weight": 9}, {"weight": 1}, extra_keys=("row_ids", "source", "repeated"))
+    loader = EdenLoader(rows, micro_batch_size=1, num_workers=0, **options)
+    seen = [(b["row_ids"].item(), b["source"].item()) for _ in range(20) for b in loader if not b["repeated"].any()]
+    assert [row for row, _ in seen] == list(range(len(seen)))
+    given = np.cumsum([source for _, source in seen])
+    assert (np.abs(given - 0.1 * np.arange(1, len(seen) + 1)) < 1).all()
+
+
+def test_the_last_rows_before_all_sources_are_used_up_are_read(places):
+    rows = dataset(places, {"weight": 1, "max_epochs": 2}, {"weight": 1, "max_epochs": 3}, extra_keys=("row_ids",))
+    loader = EdenLoader(rows, micro_batch_size=1, num_workers=0)
+    assert [batch["row_ids"].item() for _ in range(3) for batch in loader] == list(range(30))
+    with pytest.raises(errors.ConfigurationError, match="the sources are used up: .* with row 30"):
+        next(iter(loader))
 
 
 def test_a_source_that_is_used_up(places):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,12 +75,25 @@ def test_a_file_of_contigs_that_changed_is_noticed(small, tmp_path):
 
 
 def test_a_step_whose_rows_lost_all_their_windows_has_no_lines(small, tmp_path):
-    (tmp_path / "out.txt").write_text("\n".join(small.sequences))
+    whole = EdenDataset(**small.options, packing="concat")
+    (tmp_path / "out.txt").write_text("\n".join(set(whole.locate([0]).sequence_ids)))
     dataset = EdenDataset(**small.options, packing="concat", exclude_contigs=str(tmp_path / "out.txt"))
     RunStart.of_loader(EdenLoader(dataset, num_workers=0), 0).append(tmp_path)
     assert eden_replay(tmp_path, "--step", "0").splitlines()[1:] == [
         "rank  row  source  contig  start  length  strand  tag  masked  fill"
     ]
+
+
+def test_sources_that_moved_are_found_where_they_are_now(small, tmp_path):
+    place = {"sequence_db_dir": str(tmp_path / "old"), "window_db_path": str(tmp_path / "old" / "train_windows.db")}
+    shutil.copytree(small.directory, tmp_path / "old")
+    dataset = EdenDataset(seq_length=64, sources=[{"name": "a", **place}, {"name": "b", **place}])
+    RunStart.of_loader(EdenLoader(dataset, num_workers=0), 0).append(tmp_path)
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert "--source NAME=DIR" in eden_replay(tmp_path, "--step", "0", code=2)
+    moved = ("--source", f"a={tmp_path / 'new'}", "--source", f"b={tmp_path / 'new'}")
+    assert eden_replay(tmp_path, "--step", "0", *moved)
+    assert "with one of a, b" in eden_replay(tmp_path, "--step", "0", "--source", "c=x", code=2)
 
 
 def test_one_of_several_starts_can_be_chosen(small, tmp_path):
