@@ -311,6 +311,8 @@ class EdenLoader:
     def _log_ends(self) -> None:
         sampler = self.rank_sampler
         over = len(sampler) * sampler.stride - sampler.usual_rows
+        if self._mixed and self.dataset.mixture is not None:
+            _log.info("sources are mixed: %s", self.dataset.mixture.shares)
         if self.dataset.omissions:
             _log.info("left out: %s", self.dataset.omissions)
         if sampler.dropped:

@@ -163,10 +163,19 @@ class MixedOrder(Order):
         """Weights, limits and schedule, as text."""
         limits = {name: most for name, most in self.max_epochs.items() if most is not None}
         return (
-            f"weights {self.weights}"
+            f"weights {_floats(self.weights)}"
             + (f", max_epochs {limits}" if limits else "")
-            + "".join(f", from row {row} {dict(weights)}" for row, weights in self.schedule)
+            + "".join(f", from row {row} {_floats(weights)}" for row, weights in self.schedule)
         )
+
+    @property
+    def shares(self) -> str:
+        """How many of the rows of a period each source gets, in every phase of the run."""
+        texts = []
+        for phase in self._phases:
+            dealt = ", ".join(f"{name} {count}" for name, count in zip(self.names, phase.counts, strict=False))
+            texts.append(f"from row {phase.first} on " + (f"{dealt} of every {sum(phase.counts)} rows" if dealt else "none"))
+        return "; ".join(texts)
 
     def fingerprint(self) -> str:
         """Return the plan, and where the mixture begins."""
@@ -285,6 +294,10 @@ class WholeMixture(MixedOrder):
         epochs, places = np.divmod(rows, len(self))
         sources, numbers = super()._assigned(places)
         return sources, np.asarray(numbers + epochs * self._sizes[sources], np.int64)
+
+
+def _floats(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(weight) for name, weight in weights.items()}
 
 
 @lru_cache(maxsize=32)

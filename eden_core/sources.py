@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -294,8 +295,8 @@ def _numbers(weights: Mapping[str, Any]) -> bool:
     return all(isinstance(weight, Real) for weight in weights.values())
 
 
-def _per_row(weights: Mapping[str, float], by_row: Mapping[str, float]) -> dict[str, float]:
-    return {name: weight / by_row.get(name, 1.0) for name, weight in weights.items()}
+def _per_row(weights: Mapping[str, float], by_row: Mapping[str, float]) -> dict[str, Any]:
+    return {name: Fraction(str(weight)) / Fraction(str(by_row.get(name, 1))) for name, weight in weights.items()}
 
 
 SAMPLED_TOKENS = 1 << 22

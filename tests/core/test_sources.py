@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 from plain import write_seed_index, write_seed_shard
@@ -88,6 +90,16 @@ def test_the_last_rows_before_all_sources_are_used_up_are_read(places):
     assert [batch["row_ids"].item() for _ in range(3) for batch in loader] == list(range(30))
     with pytest.raises(errors.ConfigurationError, match="the sources are used up: .* with row 30"):
         next(iter(loader))
+
+
+def test_shares_are_said_aloud(places, caplog):
+    rows = dataset(places, {"weight": 0.5}, {"weight": 0.5, "max_epochs": 1}, weights_in="bases")
+    with caplog.at_level(logging.INFO):
+        EdenLoader(rows, num_workers=0)
+    assert (
+        "sources are mixed: from row 0 on long 1, short 6 of every 7 rows; from row 4 on long 1, short 0 of every 1"
+        in caplog.text
+    )
 
 
 def test_a_source_that_is_used_up(places):
