@@ -318,7 +318,7 @@ class EdenLoader:
         if sampler.dropped:
             text = "%d of %d rows do not fill a global batch of %d and are left out of each epoch"
             _log.info(text, sampler.dropped, sampler.usual_rows, sampler.step_rows)
-        elif over:
+        elif over > 0:
             text = "%d repeats with loss_mask 0 fill the last global batch of each epoch up, behind %d rows"
             _log.info(text, over, sampler.usual_rows)
 

@@ -12,15 +12,12 @@ from eden_core.mixing import digest_of, key_of, mix
 from eden_core.order import OVERRUN, Order, WindowArrays, checked_rows, digest_of_sample
 from eden_core.permutation import permute
 
-_EXACT = 1024
-"""lengths up to which every length is a class of its own; above, a class is at most a 512th part of its length wide"""
-
 
 def class_lengths(lengths: NDArray[np.int64], capacity: int, multiple: int = 1) -> NDArray[np.int64]:
     """Return the tokens that are reserved for windows of these lengths, int64 [n].
 
     Windows of one class are interchangeable in a plan, so classes are few: a length is rounded up to `multiple`, and a long one
-    further, to ten significant bits of multiples. None is rounded up beyond the capacity.
+    further, to ten significant bits of multiples, which is at most a 512th part of it. None is rounded up beyond the capacity.
 
     Args:
         lengths: tokens, each from 1 to `capacity`.

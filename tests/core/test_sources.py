@@ -102,6 +102,14 @@ def test_shares_are_said_aloud(places, caplog):
     )
 
 
+def test_no_repeats_are_announced_where_a_mixture_has_none(places, caplog):
+    with caplog.at_level(logging.INFO):
+        EdenLoader(dataset(places), micro_batch_size=4, num_workers=0)
+        assert "repeats" not in caplog.text
+        EdenLoader(dataset(places), micro_batch_size=4, num_workers=0, drop_last=False)
+    assert "3 repeats with loss_mask 0" in caplog.text
+
+
 def test_a_source_that_is_used_up(places):
     rows = dataset(places, {"weight": 1}, {"weight": 1, "max_epochs": 2})
     assert counted(rows, 500) == [492, 8]
