@@ -1,6 +1,7 @@
 """Contig tables: Parquet files of (contig_id, length), checked, and sorted out of core where they are not."""
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,22 @@ from eden_core.errors import InputError
 
 SCHEMA = pa.schema([pa.field("contig_id", pa.string(), nullable=False), pa.field("length", pa.int64(), nullable=False)])
 """contig_id, and length in bases"""
+
+COUNTED = ("A", "C", "G", "T", "N", "other", "lower")
+"""what bases are counted by: letters of either case, all other letters together, and lower case of any letter"""
+
+DETAILS = pa.schema(
+    [
+        *SCHEMA,
+        pa.field("sample", pa.string(), nullable=False),
+        pa.field("tag", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("digest", pa.string(), nullable=False),
+        *(pa.field(name, pa.int64(), nullable=False) for name in COUNTED),
+    ]
+)
+"""what `eden import` writes of each contig: besides id and length its sample, its control tag as it stands in the id, the file
+it comes from, the first 32 hexadecimal digits of the SHA-256 of its bases as they are stored, and its bases as `COUNTED`"""
 
 BATCH_ROWS = 65_536
 
@@ -153,3 +170,8 @@ def sort_contigs(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _take(rows: Iterator[tuple[str, int]], count: int) -> list[tuple[str, int]]:
     return list(islice(rows, count))
+
+
+def digest_of_bases(bases: bytes | memoryview) -> str:
+    """Return the digest that `DETAILS` describes."""
+    return sha256(bases).hexdigest()[:32]

@@ -53,6 +53,10 @@ class OutputExistsError(EdenError, FileExistsError):
     """An output is already there and nothing said that it may be replaced."""
 
 
+class ExecutorError(EdenError, RuntimeError):
+    """The workers that were to run tasks cannot be had, or were lost."""
+
+
 class NotSupportedError(EdenError, TypeError):
     """A plugin that does not offer this optional power, such as writing."""
 

@@ -8,7 +8,7 @@ A plugin is a module named by an entry point of the group `eden`:
 
 import pluggy
 
-from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
+from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
 
 PROJECT = "eden"
 
@@ -38,4 +38,10 @@ def eden_transforms() -> list[type[Transform]]:
 @hookspec
 def eden_objectives() -> list[type[Objective]]:
     """Return objective classes; users pick one by its `name`: `EdenDataModule(objective="…")`."""
+    return []
+
+
+@hookspec
+def eden_executors() -> list[type[ExecutorFactory]]:
+    """Return executor factories; users pick one by its `name`: `eden import … --executor …`."""
     return []

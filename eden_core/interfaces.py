@@ -1,8 +1,10 @@
-"""The contracts that plugins fulfil: stores, indexes, transforms, objectives."""
+"""The contracts that plugins fulfil: stores, indexes, transforms, objectives, executors."""
 
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -27,6 +29,19 @@ class ShardSummary:
     location: str
     sequences: int
     bases: int
+
+
+@dataclass(frozen=True)
+class ShardState:
+    """What a cheap look at a shard tells, such as at its header."""
+
+    sample: str
+    location: str
+    bytes: int
+    slow: str | None = None
+    """why reads from it cost more than they must, and what to do; None where they do not"""
+    unsafe: str | None = None
+    """why it cannot be read, or may not be read as it is, and what to do; None where it can"""
 
 
 @dataclass(frozen=True)
@@ -85,11 +100,23 @@ class SequenceStore(_Closing, ABC):
                 after `close`.
         """
 
-    def contigs(self) -> Iterator[pa.RecordBatch]:
+    def samples(self) -> Iterator[str]:
+        """Yield the samples that have a shard, in byte order.
+
+        Raises:
+            NotSupportedError: this store cannot list its samples.
+        """
+        raise NotSupportedError(f"store {self.name!r} cannot list its samples")
+
+    def contigs(self, sample: str | None = None) -> Iterator[pa.RecordBatch]:
         """Yield (contig_id: string, length: int64, in bases) of every sequence, in byte order of the ids within a shard.
+
+        Args:
+            sample: the sample whose sequences are listed; None: all, samples in byte order.
 
         Raises:
             NotSupportedError: this store cannot list its sequences.
+            ShardNotFoundError: the sample has no shard.
         """
         raise NotSupportedError(f"store {self.name!r} cannot list its sequences")
 
@@ -104,6 +131,35 @@ class SequenceStore(_Closing, ABC):
             NotSupportedError: this store cannot be written.
         """
         raise NotSupportedError(f"store {self.name!r} cannot be written")
+
+    def check_shard(self, sample: str) -> None:
+        """Look for damage that reading single windows may not meet; nothing is looked for unless overridden.
+
+        Raises:
+            FormatError: the shard is damaged; the message says how, and names it.
+        """
+
+    def shard_state(self, sample: str) -> ShardState:
+        """Take a cheap look at a shard, such as at its header.
+
+        Raises:
+            NotSupportedError: this store has nothing to look at.
+        """
+        raise NotSupportedError(f"store {self.name!r} has no state of shards to look at")
+
+    def optimize_shard(self, sample: str, target: str | None = None) -> ShardSummary:
+        """Rewrite a shard so that reads cost as little as they can; what it holds stays the same.
+
+        Args:
+            sample: the sample whose shard is rewritten.
+            target: another store's location to write to; None: the shard is replaced, once the new one is known to hold the
+                same bases.
+
+        Raises:
+            NotSupportedError: this store has no faster form of its shards.
+            FormatError: the shard is damaged.
+        """
+        raise NotSupportedError(f"store {self.name!r} has no faster form of its shards")
 
     def finish(self) -> None:
         """Complete the store once all shards are written; repeatable."""
@@ -136,7 +192,9 @@ class WindowIndex(_Closing, ABC):
         Args:
             location: where to write.
             contigs: batches of (contig_id: string, length: int64), ids unique and in byte order. With a further column
-                `start` (int64) they are intervals, and ids may repeat; an index need not support them.
+                `start` (int64) they are intervals of contigs, and ids may repeat, in order of their starts; an index need not
+                support them. With a further column `digest` (string, see `eden_core.contigs.DETAILS`) the fingerprint should
+                change with it.
             tiling: how to cut.
 
         Raises:
@@ -161,7 +219,10 @@ class WindowIndex(_Closing, ABC):
 
     @abstractmethod
     def contigs(self) -> Iterator[pa.RecordBatch]:
-        """Yield (contig_id: string, first_window: int64, windows: int64, length: int64 or null), in order of windows."""
+        """Yield (contig_id: string, first_window: int64, windows: int64, length: int64 or null), in order of windows.
+
+        An index of intervals has a further column `start` (int64): the base at which the first of these windows begins.
+        """
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -238,6 +299,26 @@ class Objective(ABC):
     def fingerprint(self) -> str:
         """Return name and options."""
         return options_text(self)
+
+
+class ExecutorFactory(ABC):
+    """Says where tasks run, such as the import of a sample: a small plugin around `concurrent.futures.Executor`.
+
+    Tasks are functions of modules with arguments that pickle; they carry paths, not data, may run twice, and write files
+    that are complete or absent. Each constructor option is JSON-like and kept as an attribute of its own name.
+    """
+
+    name: ClassVar[str]
+    """what users write as `--executor`"""
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many tasks run at a time; some more are handed over, so that none waits."""
+
+    @abstractmethod
+    def opened(self) -> AbstractContextManager[Executor]:
+        """Return an executor to use in a `with` block; when the block ends, its workers end too, or are free."""
 
 
 def options_of(plugin: type) -> dict[str, Any]:

@@ -15,13 +15,14 @@ import pluggy
 
 from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
-from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex, options_of
+from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex, options_of
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
     "index": ("eden_window_indexes", WindowIndex),
     "transform": ("eden_transforms", Transform),
     "objective": ("eden_objectives", Objective),
+    "executor": ("eden_executors", ExecutorFactory),
 }
 """kind -> (hook, contract)"""
 
@@ -167,6 +168,11 @@ class PluginRegistry:
     def objective(self, name: str, options: Mapping[str, Any] | None = None) -> Objective:
         """Make an objective by name."""
         made: Objective = self._create("objective", name, (), options)
+        return made
+
+    def executor(self, name: str, options: Mapping[str, Any] | None = None) -> ExecutorFactory:
+        """Make a factory of executors by name."""
+        made: ExecutorFactory = self._create("executor", name, (), options)
         return made
 
     def _create(self, kind: str, name: str, args: tuple[str, ...], options: Mapping[str, Any] | None) -> Any:

@@ -80,9 +80,16 @@ class SqliteShards(SequenceStore):
                 got[i] = count
         return _closed_up(values, wanted, got)
 
-    def contigs(self) -> Iterator[pa.RecordBatch]:
-        """Yield the contigs of every shard, samples in byte order."""
-        for path in sorted(self._shards(), key=os.fsencode):
+    def samples(self) -> Iterator[str]:
+        """Yield the samples that have a shard, in byte order."""
+        yield from sorted((Path(path).parent.name for path in self._shards()), key=os.fsencode)
+
+    def contigs(self, sample: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the contigs of a sample's shard, or of every shard, samples in byte order."""
+        for name in self.samples() if sample is None else (check_sample(sample),):
+            path = self._shard_path(name)
+            if sample is not None and not Path(path).exists():
+                raise ShardNotFoundError(f"{self.location} has no shard of sample {sample!r}: {path} is missing")
             last = ""
             while rows := self._contigs_after(path, last):
                 ids, lengths = zip(*rows, strict=True)

@@ -1,0 +1,49 @@
+"""Executor "local": processes of this machine."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import ClassVar
+
+from eden_core.errors import ConfigurationError
+from eden_core.hookspecs import hookimpl
+from eden_core.interfaces import ExecutorFactory
+
+
+class LocalExecutor(ExecutorFactory):
+    """Runs tasks in processes of this machine.
+
+    Args:
+        workers: processes; None: one for each core that this process may use.
+    """
+
+    name: ClassVar[str] = "local"
+
+    def __init__(self, *, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ConfigurationError(f"executor 'local' cannot run with {workers} workers; give 1 or more")
+        self._workers = workers or len(os.sched_getaffinity(0))
+
+    @property
+    def workers(self) -> int:
+        """Processes."""
+        return self._workers
+
+    @contextmanager
+    def opened(self) -> Iterator[Executor]:
+        """Start processes on demand, and end them with the block."""
+        # A forked child may inherit a lock that another thread holds (FACTS: SQLite, polars).
+        context = multiprocessing.get_context("forkserver")
+        executor = ProcessPoolExecutor(self._workers, mp_context=context)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+@hookimpl
+def eden_executors() -> list[type[ExecutorFactory]]:
+    """Offer the executor of this plugin."""
+    return [LocalExecutor]
