@@ -39,6 +39,7 @@ _OTHER_FORMATS = {
     b"ARROW1": f"an Arrow table {_UNCOMPRESSED}",
     b"\xff\xff\xff\xff": f"an Arrow stream {_UNCOMPRESSED}",
     _SHARD: f"an SQLite database {_UNCOMPRESSED}",
+    b"FEA1": "Feather version 1; write it again as version 2",
     b"[": "a JSON array; write one object a line instead",
     b"\xff\xfe": "UTF-16 text; convert it to UTF-8",
     b"\xfe\xff": "UTF-16 text; convert it to UTF-8",

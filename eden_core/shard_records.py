@@ -24,8 +24,9 @@ def shard_records(path: Path, *, check_letters: bool = True, progress: Progress 
         progress: told the bytes of ids and sequences, which all but fill the file, and the rest at the end.
 
     Raises:
-        InputError: the file is damaged or being written, has no table of the seed's format, or a sequence is empty or holds a
-            byte that it may not; with the row and the position in the sequence, both counted from 1.
+        InputError: the file is damaged or being written, has no table of the seed's format or no row in it, or a
+            sequence is empty or holds a byte that it may not; with the row and the position in the sequence, both counted
+            from 1.
     """
     _check_at_rest(path)
     left = path.stat().st_size
@@ -46,6 +47,8 @@ def shard_records(path: Path, *, check_letters: bool = True, progress: Progress 
         raise InputError(
             f"{where}: the SQLite database is damaged behind row {place}: {error}; copy or write it again"
         ) from error
+    if not place:
+        raise InputError(f"{where} is a shard without sequences; leave it out")
     if progress and left:
         progress(left)
 

@@ -37,8 +37,8 @@ def table_records(
         progress: told bytes in proportion to the rows read.
 
     Raises:
-        InputError: the file is damaged, a column is missing or of another type, or a sequence is null, empty, or holds a byte
-            that it may not; with the row and the position in the sequence, both counted from 1.
+        InputError: the file is damaged, it has no rows, a column is missing or of another type, or a sequence is null,
+            empty, or holds a byte that it may not; with the row and the position in the sequence, both counted from 1.
     """
     name, place, size, told = str(path), 0, path.stat().st_size, 0
     with _damage_named(name), _opened(path) as (schema, batches):
@@ -50,11 +50,16 @@ def table_records(
             if progress:
                 progress(int(share * size) - told)
                 told = int(share * size)
+    if not place:
+        raise InputError(f"{name} is a table without rows; leave it out")
     if progress and told < size:
         progress(size - told)
 
 
 def _of_batch(batch: pa.RecordBatch, before: int, name: str, fields: RecordFields, *, check_letters: bool) -> Iterator[Record]:
+    for column in batch.columns:
+        if not types.is_dictionary(column.type):  # whose words, if many, would be looked at for every batch
+            column.validate(full=True)  # Arrow itself trusts a file's offsets, and damaged ones end the process
     bases_of = _bases_of(batch.column(fields.sequence))
     ids = batch.column(fields.id).to_pylist() if fields.id in batch.schema.names else [None] * batch.num_rows
     for row, value in enumerate(ids):
@@ -96,7 +101,7 @@ def _copied(scalar: pa.Scalar) -> bytes | None:
 def _damage_named(name: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError) as error:
         raise InputError(f"{name}: the table cannot be read: {error}; copy or write it again") from error
 
 

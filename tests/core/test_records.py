@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -139,6 +140,7 @@ def test_byte_order_marks_and_blank_lines_may_come_first(written, start, text):
         pytest.param(gzip.compress(zstd(b">a\nA\n")), "looks like Zstandard in another", id="zstd-in-gzip"),
         pytest.param(gzip.compress(b"PAR1" + bytes(20)), "a Parquet table that was compressed or piped", id="parquet-gzip"),
         pytest.param(zstd(b"SQLite format 3\0" + bytes(20)), "an SQLite database that was compressed", id="sqlite-zstd"),
+        pytest.param(b"FEA1" + bytes(20), "looks like Feather version 1; write it again as version 2", id="feather-1"),
         pytest.param(b'[{"text": "ACGT"}]', "a JSON array; write one object a line", id="json-array"),
         pytest.param(">a\nACGT\n".encode("utf-16"), "UTF-16 text; convert it to UTF-8", id="utf-16"),
         pytest.param(b"\x89PNG\x00\n\x01\n>", "looks like a binary file", id="png"),
@@ -167,6 +169,17 @@ def test_a_missing_file_and_a_directory(tmp_path):
 def test_an_unreadable_file():
     with pytest.raises(InputError, match="/proc/self/mem cannot be read"):
         next(read_records("/proc/self/mem"))
+
+
+def test_a_reading_that_stops_early_leaves_no_open_file(tmp_path):
+    sequences = {str(number): "ACGT" * 100 for number in range(100)}
+    paths = [*write_tables(sequences, tmp_path, 3), write_seed_shard(tmp_path, "s", sequences)]
+    for path in paths:
+        reading = read_records(path)
+        assert next(reading).id == "0"
+        reading.close()
+        assert not [link for link in os.listdir("/proc/self/fd") if os.path.realpath(f"/proc/self/fd/{link}") == str(path)]
+        assert str(path) not in Path("/proc/self/maps").read_text()
 
 
 def test_a_table_in_a_pipe(tmp_path):

@@ -58,6 +58,7 @@ def test_progress_adds_up_to_the_size(tmp_path):
         pytest.param([TABLE + " WITHOUT ROWID"], "no table with rowids", id="without-rowid"),
         pytest.param(["CREATE VIEW sequences AS SELECT 'a' contig_id, 'A' nt_sequence"], "no table with rowids", id="view"),
         pytest.param(["PRAGMA encoding='UTF-16'", TABLE], "UTF-16le text, two bytes a base", id="utf-16"),
+        pytest.param([TABLE], "is a shard without sequences", id="no-rows"),
         pytest.param([TABLE, INSERT + "('a', 'A'), ('b', '')"], "row 2: sequence 'b' is empty", id="empty"),
         pytest.param([TABLE, INSERT + "('a', 'AXA')"], "row 1, position 2: 'X' in sequence 'a' is no", id="letter"),
         pytest.param([TABLE, INSERT + "(x'41', 'A')"], "row 1: contig_id is blob and nt_sequence is text", id="id-blob"),

@@ -97,7 +97,9 @@ def test_columns_have_other_names(write):
 
 
 def test_a_table_without_rows(write):
-    assert read(write(pa.table(ROWS).slice(0, 0))) == []
+    path = write(pa.table(ROWS).slice(0, 0))
+    with pytest.raises(InputError, match=f"{path} is a table without rows"):
+        read(path)
 
 
 def test_other_letters_pass_where_letters_are_not_checked(parquet):
@@ -157,6 +159,41 @@ def test_a_column_that_occurs_twice(tmp_path):
 def test_nul_line_ends_and_what_is_no_ascii_never_pass(parquet, value):
     with pytest.raises(InputError, match="row 1, position 2"):
         read(parquet(text=pa.array([value])), check_letters=False)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.string_view()], ids=str)
+def test_damaged_places_of_bases(tmp_path, kind):
+    write_file(pa.table({"text": pa.array(["ACGTACGTACGTACGT"] * 3, kind)}), tmp_path / "table")
+    content = (tmp_path / "table").read_bytes()
+    place = {pa.string(): (16, 32), pa.string_view(): (16,)}[kind]
+    damaged = content.replace(b"".join(number.to_bytes(4, "little") for number in place), b"\xff\xff\xff\x7f" * len(place))
+    assert damaged != content
+    (tmp_path / "table").write_bytes(damaged)
+    with pytest.raises(InputError, match="the table cannot be read"):
+        read(tmp_path / "table")
+
+
+def test_polars_writes_tables_that_are_read(tmp_path):
+    import polars as pl
+
+    frame = pl.DataFrame(ROWS).with_columns(pl.col("text").cast(pl.Categorical))
+    for columns in (frame, frame.with_columns(pl.col("text").cast(pl.String))):
+        columns.write_ipc(tmp_path / "file")
+        columns.write_ipc_stream(tmp_path / "stream")
+        columns.write_parquet(tmp_path / "parquet")
+        assert [read(tmp_path / name) for name in ("file", "stream", "parquet")] == [RECORDS] * 3
+
+
+def test_batches_and_row_groups_without_rows(tmp_path):
+    table = pa.table(ROWS)
+    with (
+        pq.ParquetWriter(tmp_path / "parquet", table.schema) as parquet,
+        pa.ipc.new_file(str(tmp_path / "arrow"), table.schema) as arrow,
+    ):
+        for part in (table.slice(0, 0), table.slice(0, 2), table.slice(0, 0), table.slice(2), table.slice(0, 0)):
+            parquet.write_table(part)
+            arrow.write_batch(part.to_batches()[0] if part else pa.RecordBatch.from_pylist([], table.schema))
+    assert read(tmp_path / "parquet") == read(tmp_path / "arrow") == RECORDS
 
 
 def test_a_stream_that_was_cut_between_batches(tmp_path):
