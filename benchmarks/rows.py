@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 import torch
 
 from eden_core import EdenDataset, EdenLoader, Tiling
-from eden_core.fasta import read_fasta
 from eden_core.importing import import_fasta
 from eden_core.precompute import precompute
+from eden_core.records import read_records
 
 ROUNDS = 7
 BLOCK = 64
@@ -151,7 +151,7 @@ def measure(fasta: Path, folder: Path) -> str:
     imported = import_fasta(fasta, folder / "ours", sample="S", tag="BENCH")
     precompute(imported.contigs, folder / "w.db", Tiling())
     seed_shard(folder / "seed", Path(imported.shard))
-    genome = b"".join(record.bases for record in read_fasta(fasta))
+    genome = b"".join(record.bases for record in read_records(fasta))
 
     def dataset(directory: str, **options: object) -> EdenDataset:
         return EdenDataset(sequence_db_dir=str(folder / directory), window_db_path=str(folder / "w.db"), **options)  # type: ignore[arg-type]

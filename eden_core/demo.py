@@ -17,9 +17,9 @@ from torch import nn
 
 from eden_core import EdenDataModule, Tiling
 from eden_core.errors import InputError, OutputExistsError
-from eden_core.fasta import read_fasta
 from eden_core.importing import import_fasta
 from eden_core.precompute import precompute
+from eden_core.records import read_records
 
 SAMPLE, TAG = "demo", "PHAGE"
 PIECE = 2000
@@ -102,7 +102,7 @@ def run_demo(fasta: Path | None, out: Path, steps: int, say: Say) -> bool:
     with as_file(files("eden_core") / "data" / "lambda_phage_NC_001416.fa.gz") as carried:
         genome = carried if fasta is None else fasta
         prepare(genome, out, say)
-        entropies = markov_entropies(record.bases for record in read_fasta(genome))
+        entropies = markov_entropies(record.bases for record in read_records(genome))
     data = EdenDataModule(
         data_dir=str(out),
         seq_length=SEQ_LENGTH,

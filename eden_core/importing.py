@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from eden_core.atomic import atomic_path
 from eden_core.contigs import BATCH_ROWS, SCHEMA, read_contigs, write_contigs
+from eden_core.decompression import STANDARD_INPUT
 from eden_core.errors import ConfigurationError, InputError, OutputExistsError
-from eden_core.fasta import STANDARD_INPUT, FastaRecord, read_fasta
 from eden_core.plugins import installed_plugins
+from eden_core.records import Record, read_records
 from eden_core.runs import RunCollector
 from eden_core.sequence_ids import compose_sequence_id, is_sequence_id_of
 
@@ -82,7 +83,7 @@ def import_fasta(
     if (out / sample).exists() and not force:
         raise OutputExistsError(f"{out / sample} exists already; give --force to replace it, or import under another --sample")
     lengths: dict[str, int] = {}
-    records = read_fasta(fasta, progress=progress and _byte_counter(fasta, progress))
+    records = read_records(fasta, progress=progress and _byte_counter(fasta, progress))
     sequences = _sequences(records, lengths, lambda name: _id_in_store(name, tag, sample), cut_every)
     runs = RunCollector(lambda contig_id: is_sequence_id_of(contig_id, sample))
     others: dict[str, int] = {}
@@ -105,14 +106,16 @@ def _id_in_store(name: str, tag: str, sample: str) -> str:
 
 
 def _sequences(
-    records: Iterable[FastaRecord], lengths: dict[str, int], renamed: Callable[[str], str], cut_every: int | None
+    records: Iterable[Record], lengths: dict[str, int], renamed: Callable[[str], str], cut_every: int | None
 ) -> Iterator[tuple[str, bytes]]:
     """Yield the sequences for the store, and note their lengths."""
     for record in records:
+        if record.id is None:
+            raise InputError(f"line or row {record.place}: the sequence has no id")
         for sequence_id, bases in _pieces(renamed(record.id), record.bases, cut_every):
             if sequence_id in lengths:
                 raise InputError(
-                    f"line {record.line}: sequence {record.id!r} would get the id {sequence_id!r}, which an earlier one has; "
+                    f"line {record.place}: sequence {record.id!r} would get the id {sequence_id!r}, which an earlier one has; "
                     "rename one of them"
                 )
             lengths[sequence_id] = len(bases)
