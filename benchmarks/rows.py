@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import torch
 
 from eden_core import EdenDataset, EdenLoader, Tiling
-from eden_core.importing import import_fasta
+from eden_core.importing import import_files
 from eden_core.precompute import precompute
 from eden_core.records import read_records
 
@@ -148,9 +148,9 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 def measure(fasta: Path, folder: Path) -> str:
     """Run everything, and return the page."""
-    imported = import_fasta(fasta, folder / "ours", sample="S", tag="BENCH")
+    imported = import_files([SourceFile(str(fasta), "S", "BENCH")], folder / "ours")
     precompute(imported.contigs, folder / "w.db", Tiling())
-    seed_shard(folder / "seed", Path(imported.shard))
+    seed_shard(folder / "seed", imported.out / imported.receipts[0].location)
     genome = b"".join(record.bases for record in read_records(fasta))
 
     def dataset(directory: str, **options: object) -> EdenDataset:

@@ -17,9 +17,11 @@ from torch import nn
 
 from eden_core import EdenDataModule, Tiling
 from eden_core.errors import InputError, OutputExistsError
-from eden_core.importing import import_fasta
+from eden_core.import_task import ImportOptions
+from eden_core.importing import import_files
 from eden_core.precompute import precompute
 from eden_core.records import read_records
+from eden_core.source_files import SourceFile
 
 SAMPLE, TAG = "demo", "PHAGE"
 PIECE = 2000
@@ -143,8 +145,10 @@ def prepare(fasta: Path, out: Path, say: Say) -> None:
         raise OutputExistsError(f"{out} holds files that the demo did not make; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    imported = import_fasta(fasta, out, sample=SAMPLE, tag=TAG, cut_every=PIECE, force=True)
-    say(f"1. import          {fasta.name}: {imported.bases:,} bases in {imported.sequences:,} pieces -> {imported.shard}")
+    source = SourceFile(str(fasta), SAMPLE, TAG)
+    imported = import_files([source], out, options=ImportOptions(cut_every=PIECE), force=True)
+    counts, shard = imported.counts, imported.out / imported.receipts[0].location
+    say(f"1. import          {fasta.name}: {counts.bases:,} bases in {counts.contigs:,} pieces -> {shard}")
     contigs = pq.read_table(imported.contigs)
     for split, rows in zip(("train", "validation"), hold_out_last(contigs), strict=True):
         pq.write_table(rows, out / f"{split}.parquet")

@@ -49,6 +49,10 @@ class InputError(EdenError, ValueError):
     """A user's input file cannot be used as it is."""
 
 
+class RepeatedIdError(InputError):
+    """Two sequences of one sample have one id."""
+
+
 class OutputExistsError(EdenError, FileExistsError):
     """An output is already there and nothing said that it may be replaced."""
 

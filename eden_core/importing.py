@@ -1,194 +1,201 @@
-"""From a FASTA file to a store and the table of its contigs."""
+"""From files of sequences to a store and the tables of its contigs: each file a task, restartable, the same on any executor."""
 
-import fcntl
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
-from eden_core.atomic import atomic_path
-from eden_core.contigs import BATCH_ROWS, SCHEMA, read_contigs, write_contigs
+from eden_core.catalogue import CONTIGS
 from eden_core.decompression import STANDARD_INPUT
-from eden_core.errors import ConfigurationError, InputError, OutputExistsError
+from eden_core.duplicates import DigestTask, write_digests, write_duplicates
+from eden_core.errors import ConfigurationError, EdenError, InputError
+from eden_core.import_folder import ImportFolder, locked_folder
+from eden_core.import_task import Counts, ImportOptions, ImportTask, Receipt, import_file
+from eden_core.interfaces import ExecutorFactory
 from eden_core.plugins import installed_plugins
-from eden_core.records import Record, read_records
-from eden_core.runs import RunCollector
-from eden_core.sequence_ids import compose_sequence_id, is_sequence_id_of
+from eden_core.source_files import SourceFile
+from eden_core.tasks import run_tasks
 
-CONTIGS = "contigs.parquet"
+_SHOWN_FAILURES = 10
 
-Progress = Callable[[int, int], None]
-"""called with (bytes read, bytes in all); from standard input, whose size nobody knows, both are what was read"""
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is."""
+
+    bytes: int
+    """of the source files, read"""
+    total_bytes: int
+    """of all source files"""
+    files: int
+    total_files: int
+    bases: int
+    """given to the store"""
+
+
+Progress = Callable[[ImportProgress], None]
 
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import wrote."""
+    """What an import wrote.
 
-    sample: str
-    shard: str
-    """where the store put the bases"""
+    Attributes:
+        out: the store's directory.
+        contigs: the table of contigs.
+        receipts: of each file, in byte order of the samples.
+        unchanged: files that had been imported before.
+        counts: of all files together.
+        seconds: it took.
+    """
+
+    out: Path
     contigs: Path
-    """the table of contigs"""
-    sequences: int
-    bases: int
+    receipts: tuple[Receipt, ...]
+    unchanged: int
+    counts: Counts
     seconds: float
 
 
-def import_fasta(
-    fasta: str | Path,
+def import_files(
+    files: Sequence[SourceFile],
     out: str | Path,
     *,
-    sample: str,
-    tag: str,
+    options: ImportOptions | None = None,
     store: str = "sqlite-shards",
-    cut_every: int | None = None,
+    executor: ExecutorFactory | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> ImportSummary:
-    """Write a FASTA file's sequences into a store, as one sample, and list them in `<out>/contigs.parquet`.
+    """Write files into a store, each as the shard of one sample, and list their contigs in tables.
 
-    Their stretches of N go into `<out>/n_runs.parquet`, those of lower-case letters into `<out>/soft_masked.parquet`. The
-    tables keep the sequences of other samples that were imported into the same directory. After an error there is no new
-    shard and no new table. One sequence is in memory at a time, besides all ids and lengths.
+    `<out>/contigs.parquet` lists the contigs (see `eden_core.contigs.DETAILS`), `n_runs.parquet` and `soft_masked.parquet`
+    their stretches of N and of lower case, `sources.parquet` the files. The bytes of all of them, and of the shards, are the
+    same whatever the executor and the number of its workers. What other imports wrote into the same directory stays.
+
+    After a kill, the same call goes on where it stopped. A file that cannot be imported does not stop the others; the tables
+    are written once all can be. When none could be, nothing is left behind.
 
     Args:
-        fasta: plain or gzip-compressed, or `-` for standard input.
-        out: the store's directory.
-        sample: the sample all sequences belong to.
-        tag: the control tag of ids that Eden composes. An id that has the form `TAG__X-SAMPLE__REST` and names the sample is
-            kept; any other becomes `<tag>__FASTA-<sample>__<id>`.
+        files: as `find_source_files` gives them.
+        out: the store's directory, made if need be.
+        options: what becomes of the sequences.
         store: name of a store plugin.
-        cut_every: bases after which to cut; the pieces of a longer sequence are sequences of their own, with `:start-end`
-            (counted from 1, end included) behind the id.
-        force: whether a sample that is there is replaced.
+        executor: where the tasks run; None: processes of this machine, one for each core.
+        force: whether samples that are there are replaced.
         progress: told how far it is.
 
     Raises:
-        InvalidSequenceIdError: sample or tag would not survive in a sequence id.
-        ConfigurationError: `cut_every` is less than 1, or `out` cannot be made.
-        OutputExistsError: the sample's folder exists, without `force`.
-        InputError: the FASTA file cannot be used.
+        InputError: files cannot be used; the message names up to ten, with line or row.
+        OutputExistsError: samples are there from other files, or the directory holds an import with other settings, without
+            `force`.
+        ConfigurationError: `out` cannot be made, or the store cannot be written.
+        ExecutorError: a worker was lost.
+        OSError: the disk is full, or fails.
     """
     started = time.perf_counter()
-    compose_sequence_id(tag, sample, "only-a-check")
-    if cut_every is not None and cut_every < 1:
-        raise ConfigurationError(f"--cut-every {cut_every} cuts nothing; give 1 base or more")
-    out = Path(out)
-    if (out / sample).exists() and not force:
-        raise OutputExistsError(f"{out / sample} exists already; give --force to replace it, or import under another --sample")
-    lengths: dict[str, int] = {}
-    records = read_records(fasta, progress=progress and _byte_counter(fasta, progress))
-    sequences = _sequences(records, lengths, lambda name: _id_in_store(name, tag, sample), cut_every)
-    runs = RunCollector(lambda contig_id: is_sequence_id_of(contig_id, sample))
-    others: dict[str, int] = {}
-    with (
-        _folders(out, sample),
-        _locked(out),
-        installed_plugins().store(store, str(out)) as opened,
-        atomic_path(out / CONTIGS) as draft,
-        runs.tables(out, lambda: bool(others)),
-    ):
-        others |= _other_samples(out / CONTIGS, sample)
-        shard = opened.write_shard(sample, _then_listed(runs.noted(sequences), lengths, others, draft))
-        opened.finish()
+    options = options or ImportOptions()
+    installed_plugins().find("store", store)
+    if options.dedup and any(file.path == STANDARD_INPUT for file in files):
+        raise ConfigurationError("--dedup reads its sources twice, and standard input can be read once: give files")
+    run = executor or installed_plugins().executor("local")
+    folder = ImportFolder(Path(out), store, options)
+    with locked_folder(Path(out)):
+        waiting = folder.begin(files, force=force)
+        with folder.given_up_if_empty():
+            if options.dedup and waiting:
+                _find_duplicates(files, folder, run)
+            _wait([folder.task(file) for file in waiting], run, _Counter(waiting, progress))
+            with installed_plugins().store(store, str(out)) as opened:
+                opened.finish()
+        receipts = folder.complete(files)
+    counts = Counts()
+    for receipt in receipts:
+        counts.add(receipt.counts)
     seconds = time.perf_counter() - started
-    return ImportSummary(sample, shard.location, out / CONTIGS, len(lengths), sum(lengths.values()), seconds)
+    return ImportSummary(Path(out), Path(out) / CONTIGS, receipts, len(files) - len(waiting), counts, seconds)
 
 
-def _id_in_store(name: str, tag: str, sample: str) -> str:
-    return name if is_sequence_id_of(name, sample) else compose_sequence_id(tag, sample, name)
+def _wait(tasks: Sequence[ImportTask], executor: ExecutorFactory, counter: "_Counter") -> None:
+    """Run the tasks, and raise what was wrong with their files together; what fails otherwise, at once."""
+    failed: dict[str, InputError] = {}
+    for task, outcome in _outcomes(tasks, executor, counter):
+        if isinstance(outcome, InputError):
+            failed[task.source.sample] = outcome
+        elif isinstance(outcome, EdenError | OSError):
+            raise outcome
+        else:
+            counter.done(task.source, outcome)
+    if len(tasks) == 1:
+        for error in failed.values():
+            raise error
+    if failed:
+        raise InputError(_listed(failed, len(tasks)))
 
 
-def _sequences(
-    records: Iterable[Record], lengths: dict[str, int], renamed: Callable[[str], str], cut_every: int | None
-) -> Iterator[tuple[str, bytes]]:
-    """Yield the sequences for the store, and note their lengths."""
-    for record in records:
-        if record.id is None:
-            raise InputError(f"line or row {record.place}: the sequence has no id")
-        for sequence_id, bases in _pieces(renamed(record.id), record.bases, cut_every):
-            if sequence_id in lengths:
-                raise InputError(
-                    f"line {record.place}: sequence {record.id!r} would get the id {sequence_id!r}, which an earlier one has; "
-                    "rename one of them"
-                )
-            lengths[sequence_id] = len(bases)
-            yield sequence_id, bases
+def _outcomes(
+    tasks: Sequence[ImportTask], executor: ExecutorFactory, counter: "_Counter"
+) -> Iterable[tuple[ImportTask, Receipt | EdenError | OSError]]:
+    if len(tasks) == 1 and executor.name == "local":
+        return ((task, import_file(task, counter.moved)) for task in tasks)
+    return run_tasks(import_file, tasks, executor)
 
 
-def _pieces(sequence_id: str, bases: bytes, cut_every: int | None) -> Iterator[tuple[str, bytes]]:
-    if cut_every is None or len(bases) <= cut_every:
-        yield sequence_id, bases
-        return
-    for start in range(0, len(bases), cut_every):
-        piece = bases[start : start + cut_every]
-        yield f"{sequence_id}:{start + 1}-{start + len(piece)}", piece
+def _listed(failed: dict[str, InputError], files: int) -> str:
+    messages = [str(failed[sample]) for sample in sorted(failed, key=str.encode)]
+    more = [f"… and {len(messages) - _SHOWN_FAILURES} more"] if len(messages) > _SHOWN_FAILURES else []
+    lines = "\n  ".join([*messages[:_SHOWN_FAILURES], *more])
+    return (
+        f"{len(failed)} of {files} files cannot be imported:\n  {lines}\nMend them or leave them out, and give the same "
+        "command again: the others are not read again"
+    )
 
 
-def _other_samples(table: Path, sample: str) -> dict[str, int]:
-    """Return the sequences of other samples that a table of contigs lists."""
-    rows = (row for batch in read_contigs(table) for row in batch.to_pylist()) if table.exists() else ()
-    return {row["contig_id"]: row["length"] for row in rows if not is_sequence_id_of(row["contig_id"], sample)}
+def _find_duplicates(files: Sequence[SourceFile], folder: ImportFolder, executor: ExecutorFactory) -> None:
+    # What the tables list already stays; among new files, however far an interrupted import came, the order is that of samples.
+    ordered = sorted(files, key=lambda file: (not folder.was_imported(file), file.sample.encode()))
+    digests = [folder.digests(file) for file in ordered]
+    tasks = [
+        DigestTask(file, folder.options, str(place), str(Path.cwd()))
+        for file, place in zip(ordered, digests, strict=True)
+        if not place.exists()
+    ]
+    failed: dict[str, InputError] = {}
+    for task, outcome in run_tasks(write_digests, tasks, executor):
+        if isinstance(outcome, InputError):
+            failed[task.source.sample] = outcome
+        elif outcome is not None:
+            raise outcome
+    if failed:
+        raise InputError(_listed(failed, len(tasks)))
+    write_duplicates(digests, [folder.duplicates(file) for file in ordered])
 
 
-def _then_listed(
-    sequences: Iterator[tuple[str, bytes]], lengths: dict[str, int], others: dict[str, int], draft: Path
-) -> Iterator[tuple[str, bytes]]:
-    """Yield the sequences, and write the table before the store completes its shard: what can fail must fail first."""
-    yield from sequences
-    write_contigs(draft, _batches(others | lengths))
+class _Counter:
+    """Adds up how far an import is, and tells it."""
 
+    def __init__(self, waiting: Sequence[SourceFile], progress: Progress | None) -> None:
+        self._unread = {file.sample: max(0, file.stamp[0]) for file in waiting}
+        self._total = self._left = sum(self._unread.values())
+        self._progress = progress
+        self._read = self._files = self._bases = self._done_bases = 0
 
-def _batches(lengths: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    ids = sorted(lengths)  # the order of code points is the byte order of UTF-8
-    for first in range(0, len(ids), BATCH_ROWS):
-        some = ids[first : first + BATCH_ROWS]
-        yield pa.RecordBatch.from_arrays([pa.array(some), pa.array([lengths[i] for i in some])], schema=SCHEMA)
+    def moved(self, read: int, bases: int) -> None:
+        """Count what was read and written of the only file."""
+        self._read += read
+        self._bases += bases
+        self._tell()
 
+    def done(self, file: SourceFile, receipt: Receipt) -> None:
+        """Count a file."""
+        self._files += 1
+        self._done_bases += receipt.counts.bases
+        self._bases = max(self._bases, self._done_bases)
+        self._left -= self._unread.pop(file.sample)
+        self._read = max(self._read, self._total - self._left)
+        self._tell()
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Let imports into one directory follow each other: each adds to the same table."""
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _folders(out: Path, sample: str) -> Iterator[None]:
-    """Make `out`; when the block fails, remove the sample's new folder and every other new one that is empty."""
-    new = [folder for folder in (out / sample, out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the directory {out} cannot be made: {error.strerror}") from error
-    try:
-        yield
-    except BaseException:
-        if out / sample in new:
-            shutil.rmtree(out / sample, ignore_errors=True)
-        for folder in new:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-def _byte_counter(fasta: str | Path, progress: Progress) -> Callable[[int], None]:
-    size = 0 if str(fasta) == STANDARD_INPUT or not Path(fasta).is_file() else Path(fasta).stat().st_size
-    done = 0
-
-    def count(bytes_read: int) -> None:
-        nonlocal done
-        done += bytes_read
-        progress(done, max(done, size))
-
-    return count
+    def _tell(self) -> None:
+        if self._progress is not None:
+            files = self._files + len(self._unread)
+            self._progress(ImportProgress(self._read, max(self._read, self._total), self._files, files, self._bases))

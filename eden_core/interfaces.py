@@ -3,7 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -128,6 +128,7 @@ class SequenceStore(_Closing, ABC):
             sequences: (sequence id, bases as ASCII) pairs, read once.
 
         Raises:
+            RepeatedIdError: an id repeats.
             NotSupportedError: this store cannot be written.
         """
         raise NotSupportedError(f"store {self.name!r} cannot be written")
@@ -314,7 +315,11 @@ class ExecutorFactory(ABC):
     @property
     @abstractmethod
     def workers(self) -> int:
-        """How many tasks run at a time; some more are handed over, so that none waits."""
+        """How many tasks may run at a time; some more are handed over, so that no worker waits."""
+
+    def is_loss(self, error: BaseException) -> bool:
+        """Return whether an error of a task means that its worker was lost, and not that the task failed."""
+        return isinstance(error, BrokenExecutor)
 
     @abstractmethod
     def opened(self) -> AbstractContextManager[Executor]:

@@ -1,10 +1,7 @@
 """Tables of runs, such as stretches of N: which part of a window they cover, without reading its bases."""
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from eden_core.atomic import atomic_path
 from eden_core.batch import offsets_of
-from eden_core.contigs import BATCH_ROWS
 from eden_core.errors import InputError
 
 N_RUNS = "n_runs.parquet"
@@ -32,8 +27,6 @@ SCHEMA = pa.schema(
     ]
 )
 """contig_id, start (zero-based), end (not included); in byte order of the ids, then by start; runs do not overlap"""
-
-_log = logging.getLogger(__name__)
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """starts and ends, int64 [k] each"""
@@ -57,76 +50,6 @@ def _runs(bases: bytes, table: NDArray[np.bool_]) -> Runs | None:
     marked = table[np.frombuffer(bases, np.uint8)]
     edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
     return (edges[::2], edges[1::2]) if edges.size else None
-
-
-def write_runs(path: Path, runs: Iterable[tuple[str, Runs]]) -> None:
-    """Write a table of runs (not atomic: hand it the path that `atomic_path` gives); the ids come in byte order."""
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for some in _batched(runs):
-            names = np.repeat(np.array([name for name, _ in some], object), [starts.size for _, (starts, _) in some])
-            starts, ends = (np.concatenate([found[side] for _, found in some]) for side in (0, 1))
-            writer.write_batch(pa.record_batch([pa.array(names, pa.string()), starts, ends], schema=SCHEMA))
-
-
-def _batched(runs: Iterable[tuple[str, Runs]]) -> Iterator[list[tuple[str, Runs]]]:
-    """Group what belongs to consecutive contigs, some 65,536 runs at a time."""
-    some, size = [], 0
-    for name, found in runs:
-        some.append((name, found))
-        size += found[0].size
-        if size >= BATCH_ROWS:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
-
-
-class RunCollector:
-    """Notes the runs of sequences as they are imported, for the tables of a folder.
-
-    Args:
-        replaced: whether a contig that a table lists already is one of those that are imported anew.
-    """
-
-    def __init__(self, replaced: Callable[[str], bool]) -> None:
-        self._replaced = replaced
-        self._found: dict[str, dict[str, Runs]] = {N_RUNS: {}, SOFT_MASKED: {}}
-
-    def noted(self, sequences: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-        """Yield sequences, and note their runs."""
-        for contig_id, bases in sequences:
-            for table, runs in ((N_RUNS, n_runs(bases)), (SOFT_MASKED, soft_masked(bases))):
-                if runs is not None:
-                    self._found[table][contig_id] = runs
-            yield contig_id, bases
-
-    @contextmanager
-    def tables(self, folder: Path, others: Callable[[], bool]) -> Iterator[None]:
-        """Write the tables when the block ends well; they keep the runs of other contigs.
-
-        A table is not begun where the folder has `others` already, whose runs nobody has listed.
-        """
-        yield
-        for name, found in self._found.items():
-            if others() and not (folder / name).exists():
-                _log.warning("%s is not written: other samples in the folder were imported without it", folder / name)
-                continue
-            before = _by_contig(folder / name) if (folder / name).exists() else {}
-            kept = {contig_id: runs for contig_id, runs in before.items() if not self._replaced(contig_id)} | found
-            with atomic_path(folder / name) as draft:
-                write_runs(draft, ((contig_id, kept[contig_id]) for contig_id in sorted(kept)))
-
-
-def _by_contig(path: Path) -> dict[str, Runs]:
-    table = pa.Table.from_batches(read_runs(path), SCHEMA)
-    starts, ends = (table[name].to_numpy() for name in ("start", "end"))
-    ids = table["contig_id"].cast(pa.large_string())  # 2 GiB of ids do not fit into the offsets of a string column
-    encoded = ids.combine_chunks().dictionary_encode()
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
-    names = encoded.dictionary.to_pylist()
-    bounds = [*firsts.tolist(), codes.size]
-    return {names[codes[a]]: (starts[a:b], ends[a:b]) for a, b in pairwise(bounds)}
 
 
 def read_runs(path: str | Path) -> Iterator[pa.RecordBatch]:

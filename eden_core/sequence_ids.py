@@ -77,12 +77,12 @@ def compose_sequence_id(tag: str, sample: str, original_id: str) -> str:
     if not tag or "/" in tag or any(c.isspace() for c in tag) or sequence_id.partition("__")[0] != tag or tag[-1] == "_":
         raise InvalidSequenceIdError(
             f"tag {tag!r} would not survive in a sequence id: it must not be empty, hold '__', '/' or spaces, or end in '_'; "
-            f"try {_suggestion(tag, 'TAG')!r}"
+            f"try {clean_name(tag) or 'TAG'!r}"
         )
     if not sample or any(c.isspace() for c in sample) or _read_back(sequence_id) != sample:
         raise InvalidSequenceIdError(
             f"sample {sample!r} would not survive in a sequence id: it must not be empty, hold '-', '__', '/' or spaces, or "
-            f"end in '_'; try {_suggestion(sample, 'sample1')!r}"
+            f"end in '_'; try {clean_name(sample) or 'sample1'!r}"
         )
     return sequence_id
 
@@ -100,8 +100,13 @@ def _read_back(sequence_id: str) -> str | None:
         return None
 
 
-def _suggestion(name: str, fallback: str) -> str:
+def clean_name(name: str) -> str:
+    """Return a name as a sample or tag that reads back from a sequence id; "" where nothing of it does.
+
+    >>> clean_name("mg 001-a__b")
+    'mg.001.a_b'
+    """
     cleaned = "".join("." if c in "-/" or c.isspace() or c == "\0" else c for c in name)
     while "__" in cleaned:
         cleaned = cleaned.replace("__", "_")
-    return cleaned.strip("._") or fallback
+    return cleaned.strip("._")

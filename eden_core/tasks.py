@@ -1,7 +1,7 @@
 """Running many tasks on an executor: a bounded number at a time, each with its result or its error."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -41,7 +41,9 @@ def run_tasks(
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), _outcome(future)
-        except BrokenExecutor as error:
+        except Exception as error:
+            if not factory.is_loss(error):
+                raise
             raise _lost(factory, error) from error
         finally:
             for future in running:
@@ -55,7 +57,7 @@ def _outcome(future: Future[Any]) -> Any:
         return error
 
 
-def _lost(factory: ExecutorFactory, error: BrokenExecutor) -> ExecutorError:
+def _lost(factory: ExecutorFactory, error: BaseException) -> ExecutorError:
     return ExecutorError(
         f"executor {factory.name!r} lost a worker before its task was done ({error or type(error).__name__}): was it killed, "
         "for want of memory perhaps? Nothing half-written was taken for whole: the same command again goes on; with fewer "

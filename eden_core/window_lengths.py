@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eden_core.batch import Windows, offsets_of
+from eden_core.catalogue import CONTIGS
 from eden_core.contigs import SCHEMA, sorted_contigs
 from eden_core.errors import ConfigurationError, InputError, NotSupportedError
-from eden_core.importing import CONTIGS
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.runs import RunLimit
 from eden_core.sorting import sorted_batches

@@ -4,6 +4,9 @@ import gzip
 import sqlite3
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 BOS, EOS, SEP, PAD = 2, 0, 3, 1
 COMPLEMENT = dict(zip("ACGTURYSWKMBDHVNacgturyswkmbdhvn", "TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn", strict=True))
@@ -75,3 +78,13 @@ def write_seed_index(path: Path, lengths: dict[str, int], window_size: int, stri
     connection.commit()
     connection.close()
     return path
+
+
+def write_runs(path: Path, runs) -> None:
+    """A table of runs, from (contig, (starts, ends)) in byte order of the contigs."""
+    rows = [(name, start, end) for name, (starts, ends) in runs for start, end in zip(starts, ends, strict=True)]
+    columns = {"contig_id": pa.string(), "start": pa.int64(), "end": pa.int64()}
+    values = zip(*rows, strict=True) if rows else ([], [], [])
+    pq.write_table(
+        pa.table([pa.array(some, kind) for some, kind in zip(values, columns.values(), strict=True)], names=[*columns]), path
+    )

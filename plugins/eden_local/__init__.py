@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import ClassVar
 
 from eden_core.errors import ConfigurationError
@@ -36,11 +38,23 @@ class LocalExecutor(ExecutorFactory):
         """Start processes on demand, and end them with the block."""
         # A forked child may inherit a lock that another thread holds (FACTS: SQLite, polars).
         context = multiprocessing.get_context("forkserver")
-        executor = ProcessPoolExecutor(self._workers, mp_context=context)
+        executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
         try:
             yield executor
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed: otherwise it would write on, beside whoever takes the work up again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_wait_and_exit, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_and_exit(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 @hookimpl

@@ -18,6 +18,7 @@ from eden_core.errors import (
     FormatError,
     InputError,
     InvalidSequenceIdError,
+    RepeatedIdError,
     SequenceNotFoundError,
     ShardNotFoundError,
     StaleIndexError,
@@ -105,14 +106,11 @@ class SqliteShards(SequenceStore):
         """
         target = Path(self._shard_path(check_sample(sample)))
         target.parent.mkdir(parents=True, exist_ok=True)
-        count = bases = 0
+        rows = _Rows(sequences)
         with new_database(target, _TABLE) as connection:
-            for sequence_id, sequence in sequences:
-                _insert(connection, sequence_id, sequence)
-                count += 1
-                bases += len(sequence)
+            rows.insert(connection)
         self.close()
-        return ShardSummary(sample, str(target), count, bases)
+        return ShardSummary(sample, str(target), rows.count, rows.bases)
 
     def fingerprint(self) -> str:
         """Return the store's name: no option changes a byte, and the shards of a large store cannot be read cheaply."""
@@ -241,17 +239,33 @@ def _diagnosis(database: Database, error: apsw.Error) -> str:
     return f"{error}; expected {_TABLE}"
 
 
-def _insert(connection: apsw.Connection, sequence_id: str, sequence: bytes) -> None:
-    try:
-        connection.execute("INSERT INTO sequences VALUES (?, ?)", (sequence_id, sequence.decode("ascii")))
-    except apsw.ConstraintError as error:
-        raise InputError(f"sequence id {sequence_id!r} occurs more than once in one sample") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"sequence {sequence_id!r} holds a byte that is no ASCII letter at {error.start}") from error
-    except apsw.TooBigError as error:
-        raise InputError(
-            f"sequence {sequence_id!r} has {len(sequence)} bases, and SQLite holds at most 10^9; cut it with --cut-every"
-        ) from error
+class _Rows:
+    """Rows of a new shard, counted as they are inserted."""
+
+    def __init__(self, sequences: Iterable[tuple[str, bytes]]) -> None:
+        self._sequences = sequences
+        self._last = ""
+        self.count = self.bases = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for sequence_id, sequence in self._sequences:
+            self._last = sequence_id
+            self.count += 1
+            self.bases += len(sequence)
+            if not sequence.isascii():
+                place = next(place for place, byte in enumerate(sequence) if byte > 127)
+                raise InputError(f"sequence {sequence_id!r} holds a byte that is no ASCII letter at {place}")
+            yield sequence_id, sequence.decode("ascii")
+
+    def insert(self, connection: apsw.Connection) -> None:
+        try:
+            connection.executemany("INSERT INTO sequences VALUES (?, ?)", self)
+        except apsw.ConstraintError as error:
+            raise RepeatedIdError(f"sequence id {self._last!r} occurs more than once in one sample") from error
+        except apsw.TooBigError as error:
+            raise InputError(
+                f"sequence {self._last!r} is longer than SQLite can hold, 10^9 bases; cut it with --cut-every"
+            ) from error
 
 
 def _behind_end(sequence_id: str, start: int, length: int) -> str:

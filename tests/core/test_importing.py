@@ -4,10 +4,12 @@ import sqlite3
 import pyarrow.parquet as pq
 import pytest
 
-from eden_core import errors, importing
-from eden_core.importing import import_fasta
+from eden_core import catalogue, errors
+from eden_core.import_task import ImportOptions
+from eden_core.importing import ImportProgress, import_files
 from eden_core.interfaces import SequenceStore
 from eden_core.plugins import installed_plugins
+from eden_core.source_files import find_source_files
 
 NAMES = {"sample": "s1", "tag": "BAC"}
 
@@ -23,6 +25,11 @@ def out(tmp_path):
     return tmp_path / "new" / "out"
 
 
+def import_fasta(fasta, out, *, sample, tag, store="sqlite-shards", force=False, progress=None, **options):
+    files = find_source_files([fasta], sample=sample, tag=tag)
+    return import_files(files, out, options=ImportOptions(**options), store=store, force=force, progress=progress)
+
+
 def stored(out, sample="s1") -> dict[str, str]:
     shard = sqlite3.connect(out / sample / f"glm_dataset_{sample}.sqlite")
     rows = dict(shard.execute("SELECT contig_id, nt_sequence FROM sequences"))
@@ -32,7 +39,7 @@ def stored(out, sample="s1") -> dict[str, str]:
 
 def listed(out) -> list[tuple[str, int]]:
     table = pq.read_table(out / "contigs.parquet")
-    return list(zip(*table.to_pydict().values(), strict=True))
+    return list(zip(*table.select(["contig_id", "length"]).to_pydict().values(), strict=True))
 
 
 def everything_in(folder) -> set[str]:
@@ -52,9 +59,9 @@ def test_contigs_are_listed_in_byte_order(fasta, out):
 
 def test_summary(fasta, out):
     summary = import_fasta(fasta, out, **NAMES)
-    assert (summary.sample, summary.sequences, summary.bases) == ("s1", 4, 13)
+    assert (summary.counts.records, summary.counts.contigs, summary.counts.bases) == (4, 4, 13)
     assert summary.contigs == out / "contigs.parquet"
-    assert summary.shard == str(out / "s1" / "glm_dataset_s1.sqlite")
+    assert summary.receipts[0].location == "s1/glm_dataset_s1.sqlite"
 
 
 def runs(out, table) -> list[tuple[str, int, int]]:
@@ -78,7 +85,8 @@ def test_runs_of_other_samples_stay_and_those_of_a_replaced_one_go(tmp_path, fas
 
 def test_nothing_else_is_left(fasta, out):
     import_fasta(fasta, out, **NAMES)
-    assert everything_in(out) == {"contigs.parquet", "n_runs.parquet", "soft_masked.parquet", "s1", "s1/glm_dataset_s1.sqlite"}
+    tables = {"contigs.parquet", "n_runs.parquet", "soft_masked.parquet", "sources.parquet"}
+    assert everything_in(out) == tables | {"s1", "s1/glm_dataset_s1.sqlite"}
 
 
 def test_ids_of_the_form_are_kept(tmp_path, out):
@@ -103,8 +111,9 @@ def test_pieces_make_the_whole(lambda_fasta, out, tmp_path):
 
 def test_progress_reaches_the_file_size(lambda_fasta, out):
     seen = []
-    import_fasta(lambda_fasta, out, **NAMES, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (lambda_fasta.stat().st_size,) * 2
+    import_fasta(lambda_fasta, out, **NAMES, progress=seen.append)
+    size = lambda_fasta.stat().st_size
+    assert seen[-1] == ImportProgress(size, size, 1, 1, 48_502)
 
 
 def test_a_sample_that_is_there_is_kept(fasta, out):
@@ -149,8 +158,9 @@ def test_force_replaces(fasta, lambda_fasta, out):
     ],
 )
 def test_arguments_are_checked_before_anything_is_read(tmp_path, out, names, error):
+    (tmp_path / "bad.fa").write_text("no FASTA")
     with pytest.raises(error):
-        import_fasta(tmp_path / "missing.fa", out, **names)
+        import_fasta(tmp_path / "bad.fa", out, **names)
     assert not out.parent.exists()
 
 
@@ -173,25 +183,25 @@ def test_bad_input_leaves_nothing(tmp_path, out, content):
 
 def test_two_ids_that_become_one(tmp_path, out):
     (tmp_path / "g.fa").write_text(">a\nACGT\n>BAC__FASTA-s1__a\nACGT\n")
-    with pytest.raises(errors.InputError, match="line 3: sequence 'BAC__FASTA-s1__a' would get the id"):
+    with pytest.raises(errors.InputError, match="line 3: the id 'BAC__FASTA-s1__a' is that of line 1 already"):
         import_fasta(tmp_path / "g.fa", out, **NAMES)
 
 
-def test_a_failure_at_the_end_leaves_nothing(fasta, out, monkeypatch):
-    def fail(_store):
-        raise RuntimeError
-
-    monkeypatch.setattr(installed_plugins().find("store", "sqlite-shards").plugin, "finish", fail)
-    with pytest.raises(RuntimeError):
-        import_fasta(fasta, out, **NAMES)
-    assert not out.parent.exists()
+def test_a_failure_at_the_end_loses_nothing(fasta, out, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(installed_plugins().find("store", "sqlite-shards").plugin, "finish", lambda _store: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            import_fasta(fasta, out, **NAMES)
+    assert not (out / "contigs.parquet").exists()
+    assert import_fasta(fasta, out, **NAMES).unchanged == 1
+    assert len(listed(out)) == 4
 
 
 def test_a_table_that_cannot_be_written_leaves_no_shard(fasta, out, monkeypatch):
-    def fail(_path, _batches):
+    def fail(_batches):
         raise OSError("disk full")
 
-    monkeypatch.setattr(importing, "write_contigs", fail)
+    monkeypatch.setattr(catalogue, "sorted_batches", fail)
     with pytest.raises(OSError, match="disk full"):
         import_fasta(fasta, out, **NAMES)
     assert not out.parent.exists()
@@ -229,5 +239,5 @@ def test_any_store_that_can_be_written(fasta, out, monkeypatch):
 
     monkeypatch.setattr(installed_plugins(), "store", lambda _name, location: Memory(location))
     with pytest.raises(errors.NotSupportedError, match="'memory' cannot be written"):
-        import_fasta(fasta, out, **NAMES, store="memory")
+        import_fasta(fasta, out, **NAMES)
     assert not out.parent.exists()

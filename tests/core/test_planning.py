@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plain import write_seed_index, write_seed_shard
+from plain import write_runs, write_seed_index, write_seed_shard
 
 from eden_core import EdenDataset, errors, planning
 from eden_core.batch import offsets_of
 from eden_core.order import EpochOrder, SelectedOrder
 from eden_core.packing import PackedOrder, class_lengths, plan_rows
 from eden_core.planning import Packing
-from eden_core.runs import n_runs, soft_masked, write_runs
+from eden_core.runs import n_runs, soft_masked
 from eden_core.sequence_ids import extract_sample_id
 from eden_core.stitching import StitchedOrder
 

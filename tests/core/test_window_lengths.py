@@ -6,10 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain import write_runs
 
 from eden_core import SequenceStore, Tiling, WindowIndex, Windows
 from eden_core.errors import ConfigurationError, InputError
-from eden_core.runs import RunLimit, n_runs, write_runs
+from eden_core.runs import RunLimit, n_runs
 from eden_core.window_lengths import LengthSource
 
 TILING = Tiling(10, 8)

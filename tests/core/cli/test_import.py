@@ -23,20 +23,21 @@ def invoke():
 
 def test_the_summary(invoke, lambda_fasta, tmp_path):
     lines = invoke(lambda_fasta, "--out", tmp_path / "o", *NAMES, "--cut-every", 1000).stdout.splitlines()
-    assert lines[:2] == [str(tmp_path / "o/s1/glm_dataset_s1.sqlite"), str(tmp_path / "o/contigs.parquet")]
-    assert [line.split() for line in lines[2:4]] == [["sequences", "49"], ["bases", "48,502"]]
+    assert lines[1].split() == ["s1", "49", "48,502", str(tmp_path / "o/s1/glm_dataset_s1.sqlite")]
+    assert lines[2] == str(tmp_path / "o/contigs.parquet")
+    assert [line.split() for line in lines[4:6]] == [["sequences", "49"], ["bases", "48,502"]]
 
 
 def test_the_next_command_is_to_split(invoke, lambda_fasta, tmp_path):
     out = tmp_path / "my store"
     *_, last = invoke(lambda_fasta, "--out", out, *NAMES, "--cut-every", 1000).stdout.splitlines()
-    assert last.startswith(f"next: eden split '{out}/contigs.parquet' --out '{out}' --train 0.9")
+    assert last.startswith(f"next: eden split '{out}/contigs.parquet' --out '{out}'")
 
 
 def test_one_sequence_goes_straight_to_the_index(invoke, lambda_fasta, tmp_path):
     *_, last = invoke(lambda_fasta, "--out", tmp_path / "o", *NAMES).stdout.splitlines()
     assert last.startswith(f"next: eden-precompute {tmp_path}/o/contigs.parquet {tmp_path}/o/train_windows.db ")
-    assert "--cut-every" in last
+    assert "--by region" in last
 
 
 def test_a_pipe(tmp_path):
