@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """starts and ends, int64 [k] each"""
 
+_AT_ONCE = 1 << 20
 _IS_N, _IS_LOWER = np.zeros(256, bool), np.zeros(256, bool)
 _IS_N[list(b"Nn")] = True
 _IS_LOWER[ord("a") : ord("z") + 1] = True
@@ -47,8 +48,13 @@ def soft_masked(bases: bytes) -> Runs | None:
 
 
 def _runs(bases: bytes, table: NDArray[np.bool_]) -> Runs | None:
-    marked = table[np.frombuffer(bases, np.uint8)]
-    edges = np.flatnonzero(np.diff(marked, prepend=False, append=False))
+    values = np.frombuffer(bases, np.uint8)
+    found, inside = [], False
+    for first in range(0, values.size, _AT_ONCE):
+        marked = table[values[first : first + _AT_ONCE]]
+        found.append(first + np.flatnonzero(np.diff(marked, prepend=inside)))
+        inside = bool(marked[-1])
+    edges = np.concatenate([*found, np.full(int(inside), values.size)])
     return (edges[::2], edges[1::2]) if edges.size else None
 
 

@@ -36,6 +36,13 @@ def test_stretches_of_n_are_what_plain_code_finds(bases):
     assert pairs(n_runs(bases.encode())) == plain_runs(bases, "Nn")
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_stretches_across_the_steps_that_are_looked_at(monkeypatch, step):
+    monkeypatch.setattr(runs, "_AT_ONCE", step)
+    for bases in ("NNACNNNNNGNACNN", "ANNNNNA", "N", "NNNNNNNNNN"):
+        assert pairs(n_runs(bases.encode())) == plain_runs(bases, "Nn")
+
+
 @given(st.text("ACGTNacgtn", max_size=40))
 def test_lower_case_stretches_are_what_plain_code_finds(bases):
     assert pairs(soft_masked(bases.encode())) == plain_runs(bases, "acgtn")
