@@ -11,7 +11,7 @@ from eden_core import errors
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
 from eden_core.hookspecs import hookimpl
-from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
+from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
 from eden_core.order import Order
 from eden_core.plugins import PluginRegistry, installed_plugins
 from eden_core.sequence_ids import extract_sample_id
@@ -31,6 +31,7 @@ __all__ = [
     "EdenDataModule",
     "EdenDataset",
     "EdenLoader",
+    "ExecutorFactory",
     "Objective",
     "Order",
     "Picks",

@@ -1,4 +1,4 @@
-"""Contract suites: what every store, index, transform and objective must do, as tests to inherit.
+"""Contract suites: what every store, index, transform, objective and executor must do, as tests to inherit.
 
     from eden_core.testing import SequenceStoreTests
 
@@ -15,12 +15,16 @@ extra `testing`.
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"eden_core.testing.{module}" for module in ("suite", "lifecycle", "stores", "indexes", "objectives", "transforms"))
+    *(
+        f"eden_core.testing.{module}"
+        for module in ("suite", "lifecycle", "stores", "indexes", "objectives", "transforms", "executors")
+    )
 )
 
-from eden_core.testing.indexes import WindowIndexTests  # noqa: E402 - the modules must be registered before they load
+from eden_core.testing.executors import ExecutorTests  # noqa: E402 - the modules must be registered before they load
+from eden_core.testing.indexes import WindowIndexTests  # noqa: E402
 from eden_core.testing.objectives import ObjectiveTests  # noqa: E402
 from eden_core.testing.stores import SequenceStoreTests  # noqa: E402
 from eden_core.testing.transforms import TransformTests  # noqa: E402
 
-__all__ = ["ObjectiveTests", "SequenceStoreTests", "TransformTests", "WindowIndexTests"]
+__all__ = ["ExecutorTests", "ObjectiveTests", "SequenceStoreTests", "TransformTests", "WindowIndexTests"]

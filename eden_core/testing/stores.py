@@ -179,6 +179,26 @@ class SequenceStoreTests(LifecycleTests):
             ids = [sequence_id.encode() for sequence_id, _ in listed if extract_sample_id(sequence_id) == sample]
             assert ids == sorted(ids), f"contigs() must list ids in byte order within a shard, unlike {ids}"
 
+    def test_samples_are_listed(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`samples` lists each sample once, in byte order, and `contigs` lists those of one sample."""
+        with skipped_where_not_supported():
+            samples = list(store.samples())
+        by_sample: dict[str, list[tuple[str, int]]] = {}
+        for sequence_id, bases in sequences.items():
+            by_sample.setdefault(extract_sample_id(sequence_id), []).append((sequence_id, len(bases)))
+        wanted = sorted(by_sample, key=str.encode)
+        assert samples == wanted, f"samples() must list each sample once, in byte order: {wanted}, not {samples}"
+        with skipped_where_not_supported():
+            for sample, contigs in by_sample.items():
+                listed = _listed(list(store.contigs(sample)))
+                assert sorted(listed) == sorted(contigs), f"contigs({sample!r}) must list the sequences of that sample alone"
+        error_of(lambda: list(store.contigs("NO.SUCH")), ShardNotFoundError, "contigs() of an unknown sample must be refused")
+
+    def test_whole_shards_pass_the_check(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`check_shard` finds nothing wrong with what `make_store` wrote."""
+        for sample in {extract_sample_id(sequence_id) for sequence_id in sequences}:
+            answer_of(partial(store.check_shard, sample), "check_shard() must not refuse a shard that is whole")
+
     def test_a_shard_is_replaced(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """`write_shard` replaces all that the store had of a sample, and may be repeated."""
         sample, old = _first_sample(sequences)

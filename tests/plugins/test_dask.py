@@ -12,6 +12,7 @@ from eden_core import errors
 from eden_core.importing import import_files
 from eden_core.plugins import installed_plugins
 from eden_core.source_files import find_source_files
+from eden_core.testing import ExecutorTests
 
 DASK = Path(sys.executable).with_name("dask")
 
@@ -33,6 +34,11 @@ def cluster(tmp_path):
         for process in started:
             process.kill()
             process.wait()
+
+
+class TestDask(ExecutorTests):
+    def make_executor(self):
+        return installed_plugins().executor("dask", {"workers": 2})
 
 
 def sources(folder: Path, samples: int, bases: int) -> list:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_core import Draws, Ragged, SequenceBatch, SequenceStore, Tiling, Transform, WindowIndex, Windows
-from eden_core.errors import InputError, SequenceNotFoundError, StaleIndexError, WindowOutOfRangeError
+from eden_core.errors import InputError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError, WindowOutOfRangeError
 from eden_core.interfaces import IndexSummary, ShardSummary
 from eden_core.sequence_ids import extract_sample_id
 from eden_core.testing import SequenceStoreTests, TransformTests, WindowIndexTests
@@ -36,8 +36,13 @@ class MemoryStore(SequenceStore):
             raise StaleIndexError(f"{sequence_id!r} ends before {start}")
         return self.sequences[sequence_id][start : start + length]
 
-    def contigs(self) -> Iterator[pa.RecordBatch]:
-        ids = sorted(self.sequences, key=str.encode)
+    def samples(self) -> Iterator[str]:
+        yield from sorted({extract_sample_id(i) for i in self.sequences}, key=str.encode)
+
+    def contigs(self, sample: str | None = None) -> Iterator[pa.RecordBatch]:
+        if sample not in {None, *self.samples()}:
+            raise ShardNotFoundError(f"no sample {sample!r}")
+        ids = sorted((i for i in self.sequences if sample in {None, extract_sample_id(i)}), key=str.encode)
         yield pa.RecordBatch.from_pydict({"contig_id": ids, "length": [len(self.sequences[i]) for i in ids]})
 
     def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from in_memory import MemoryStore
 
 from eden_core import Ragged, Windows
+from eden_core.errors import FormatError
 from eden_core.interfaces import ShardSummary
 from eden_core.sequence_ids import extract_sample_id
 
@@ -215,20 +216,20 @@ class FingerprintOfThisObject(MemoryStore):
 
 
 class NaturalOrder(MemoryStore):
-    def contigs(self):
-        for batch in super().contigs():
+    def contigs(self, sample=None):
+        for batch in super().contigs(sample):
             ids = batch["contig_id"].to_pylist()
             yield batch.take(pa.array(sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))))
 
 
 class ForgetsAContig(MemoryStore):
-    def contigs(self):
-        yield from (batch.slice(1) for batch in super().contigs())
+    def contigs(self, sample=None):
+        yield from (batch.slice(1) for batch in super().contigs(sample))
 
 
 class NarrowLengths(MemoryStore):
-    def contigs(self):
-        for batch in super().contigs():
+    def contigs(self, sample=None):
+        for batch in super().contigs(sample):
             yield pa.RecordBatch.from_arrays([batch[0], batch[1].cast(pa.int32())], batch.schema.names)
 
 
@@ -273,3 +274,18 @@ class SwallowsErrors(MemoryStore):
             return super().write_shard(sample, sequences)
         except Exception:  # noqa: BLE001 - the fault
             return super().write_shard(sample, [])
+
+
+class SamplesAsTheyCame(MemoryStore):
+    def samples(self):
+        yield from dict.fromkeys(extract_sample_id(i) for i in sorted(self.sequences, reverse=True))
+
+
+class ListsEverySample(MemoryStore):
+    def contigs(self, sample=None):
+        yield from super().contigs()
+
+
+class SeesDamageEverywhere(MemoryStore):
+    def check_shard(self, sample):
+        raise FormatError(f"{sample} is damaged")
