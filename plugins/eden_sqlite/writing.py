@@ -24,8 +24,8 @@ def new_database(target: str | os.PathLike[str], schema: str) -> Iterator[apsw.C
     with atomic_path(target) as draft:
         try:
             with closing(apsw.Connection(str(draft))) as connection:
-                connection.execute("PRAGMA encoding='UTF-8'; PRAGMA page_size=8192; PRAGMA auto_vacuum=FULL")
                 connection.execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE")
+                connection.execute("PRAGMA encoding='UTF-8'; PRAGMA page_size=8192; PRAGMA auto_vacuum=FULL")
                 connection.execute("BEGIN; " + schema)
                 yield connection
                 connection.execute("COMMIT")
