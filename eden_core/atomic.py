@@ -1,9 +1,13 @@
 """Files that are complete or absent: written beside the target, synced, renamed."""
 
+import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 from eden_core.errors import InputError, OutputExistsError
@@ -13,7 +17,8 @@ from eden_core.errors import InputError, OutputExistsError
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path beside `target` to write to; rename it to `target` when the block ends well, remove it when not.
 
-    The file and its folder are synced, so that after a crash the target is the old file, the whole new one, or absent.
+    The file and its folder are synced, so that after a crash the target is the old file, the whole new one, or absent. What
+    processes of this machine left of the same target when they were killed is removed.
 
     Raises:
         InputError: the folder of `target` does not exist.
@@ -21,14 +26,84 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     if not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: there is no folder {target.parent}; make it first")
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with _own_draft(target) as draft:
         yield draft
         _sync(draft)
         draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
     _sync(target.parent)
+
+
+@contextmanager
+def _own_draft(target: Path) -> Iterator[Path]:
+    """Yield a path that nobody else writes to; what is left there is removed.
+
+    Writers of one machine tell each other apart by locks, which only such a machine is sure to see; those of different
+    machines, on a network file system, by names. A lock that is free belongs to a writer that has ended, and so does its draft.
+    """
+    with ExitStack() as held:
+        try:
+            draft = _locked_draft(target, held)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
+"""what a file system answers that has no locks"""
+
+
+def _locked_draft(target: Path, held: ExitStack) -> Path:
+    """Return the first draft whose lock is free, and remove it and all further ones that are left over."""
+    draft = None
+    for number in count():
+        lock = target.with_name(f".{target.name}.{_machine()}.{number}.lock")
+        if draft is not None and not lock.exists():
+            return draft
+        if held.enter_context(_lock(lock)):
+            lock.with_suffix(".tmp").unlink(missing_ok=True)
+            draft = draft or lock.with_suffix(".tmp")
+    raise AssertionError  # count() does not end
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Hold a lock file, which is removed in the end; False: another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        if not _is_at(descriptor, path):  # its holder removed it in between
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
+
+
+@cache
+def _machine() -> str:
+    """What tells this running machine from others."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        return secrets.token_hex(4)  # then every process is a machine of its own
 
 
 def refuse_existing(target: str | os.PathLike[str], *, force: bool, remedy: str = "give --force to replace it") -> None:

@@ -93,7 +93,18 @@ def sorted_contigs(path: str | Path, columns: Sequence[str] = ()) -> Iterator[pa
     check = OrderCheck(str(path))
     for batch in batches:
         check(batch)
-        yield batch
+        if batch.num_rows:
+            yield batch
+
+
+def first_rows(ids: pa.Array, last: str | None) -> pa.Array:
+    """Return which rows begin another contig than the row before them, bool [n].
+
+    Args:
+        ids: contigs of one batch, at least one.
+        last: the id before them; None: there is none.
+    """
+    return pa.concat_arrays([pa.array([ids[0].as_py() != last]), pc.not_equal(ids[1:], ids[:-1])])
 
 
 class OrderCheck:

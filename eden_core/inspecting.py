@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eden_core.assembly import index_paths
+from eden_core.contigs import first_rows
 from eden_core.errors import ConfigurationError, InputError, ShardNotFoundError
 from eden_core.layout import Layout
 from eden_core.order import EpochOrder, Order
@@ -238,12 +240,17 @@ class _Filled:
 
 
 def _counted(batches: Iterable[pa.RecordBatch]) -> tuple[int, Counter[Any]]:
-    """Count contigs, in all and by length."""
+    """Count contigs, in all and by length; intervals of one stand side by side."""
     contigs = 0
     by_length: Counter[Any] = Counter()
+    last = None
     for batch in batches:
-        contigs += batch.num_rows
-        found = batch.column("length").value_counts()
+        if not batch.num_rows:
+            continue
+        new = first_rows(batch.column("contig_id"), last)
+        last = batch.column("contig_id")[-1].as_py()
+        contigs += pc.sum(new).as_py()
+        found = batch.column("length").filter(new).value_counts()
         by_length.update(dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
     return contigs, by_length
 

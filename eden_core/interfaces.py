@@ -182,6 +182,10 @@ class WindowIndex(_Closing, ABC):
     """what users write as `index=`"""
     tiling: Tiling
     """how the sequences were cut; available once constructed"""
+    contigs_digest: int | None = None
+    """`ContigDigests.contigs` of what the index was built from; None: not known"""
+    bases_digest: int | None = None
+    """`ContigDigests.bases` of the same; None: not known"""
 
     def __init__(self, location: str) -> None:
         self.location = str(location)
@@ -193,13 +197,14 @@ class WindowIndex(_Closing, ABC):
         Args:
             location: where to write.
             contigs: batches of (contig_id: string, length: int64), ids unique and in byte order. With a further column
-                `start` (int64) they are intervals of contigs, and ids may repeat, in order of their starts; an index need not
-                support them. With a further column `digest` (string, see `eden_core.contigs.DETAILS`) the fingerprint should
-                change with it.
+                `start` (int64) they are intervals of contigs: ids may repeat, in order of their starts, and intervals must not
+                overlap; an index need not support them. Their windows are those of `Tiling.interval_windows`, which a further
+                column `contig_length` (int64) lets reach the ends of contigs. With a further column `digest` (string, see
+                `eden_core.contigs.DETAILS`) the fingerprint should change with it.
             tiling: how to cut.
 
         Raises:
-            InputError: ids are out of order or repeat, or there is no window at all.
+            InputError: ids are out of order or repeat, intervals overlap, or there is no window at all.
             NotSupportedError: this index cannot be built, or not from intervals.
         """
         raise NotSupportedError(f"index {cls.name!r} cannot be built")

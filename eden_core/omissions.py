@@ -188,26 +188,24 @@ def windows_of_contigs(indexes: Sequence[WindowIndex], path: str) -> list[NDArra
         InputError: the file cannot be read, names nothing, or nothing that is there.
     """
     wanted = _contigs_in(path)
-    found, windows, example = 0, [], ""
+    found, windows, example = np.zeros(len(wanted), bool), [], ""
     for index in indexes:
         some = [_NONE]
         for batch in index.contigs():
             named = batch.filter(pc.is_in(batch.column("contig_id"), value_set=wanted))
-            found += named.num_rows
+            found[pc.index_in(named.column("contig_id"), value_set=wanted).to_numpy(zero_copy_only=False)] = True
             example = example or batch.column("contig_id")[0].as_py()
             firsts, counts = (named.column(name).to_numpy() for name in ("first_window", "windows"))
             some.append(numbers_of_ranges(firsts, counts)[0])
         windows.append(np.concatenate(some))
     places = ", ".join(index.location for index in indexes)
-    if not found:
+    if not found.any():
         raise InputError(
             f"exclude_contigs: none of the {len(wanted)} contigs in {path}, such as {wanted[0].as_py()!r}, is in {places}; ids "
             f"there look like {example!r}"
         )
-    if found < len(wanted):
-        _log.warning(
-            "exclude_contigs: %d of the %d contigs in %s are not in %s", len(wanted) - found, len(wanted), path, places
-        )
+    if not found.all():
+        _log.warning("exclude_contigs: %d of the %d contigs in %s are not in %s", np.sum(~found), len(wanted), path, places)
     return windows
 
 

@@ -110,14 +110,17 @@ class RunFilter:
         """Return which windows hold few enough runs.
 
         Args:
-            contig_ids: the next contigs.
+            contig_ids: the next contigs; one may come several times, side by side.
             lengths: int64, bases of each contig.
             contigs: int64 [W], the contig of each window, by its place in `contig_ids`.
             starts: int64 [W], where a window begins in its contig.
             bases: int64 [W], how many bases it has.
         """
-        places, run_starts, run_ends = self._runs_of(contig_ids)
-        begins = offsets_of(lengths)[:-1]
+        encoded = contig_ids.dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        places, run_starts, run_ends = self._runs_of(encoded.dictionary)
+        begins = offsets_of(lengths[np.flatnonzero(np.diff(codes, prepend=-1))])[:-1]
+        contigs = codes[contigs]
         first, covered = begins[places] + run_starts, offsets_of(run_ends - run_starts)
 
         def before(x: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -131,7 +134,7 @@ class RunFilter:
         return (before(begin + bases) - before(begin)) / bases <= self._limit.most
 
     def _runs_of(self, contig_ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the contig (by its place), start and end of each run of these contigs, in order."""
+        """Return the contig (by its place), start and end of each run of these contigs, which are all different, in order."""
         last = contig_ids[-1].as_py()
         while not len(self._ahead) or self._ahead["contig_id"][-1].as_py() <= last:
             more = next(self._batches, None)
@@ -142,7 +145,7 @@ class RunFilter:
             self._ahead = pa.concat_tables([self._ahead, loaded])
         places = pc.index_in(self._ahead["contig_id"], value_set=contig_ids)
         found = self._ahead.append_column("place", places).filter(pc.is_valid(places))
-        self._ahead = self._ahead.filter(pc.greater(self._ahead["contig_id"], last))
+        self._ahead = self._ahead.filter(pc.greater_equal(self._ahead["contig_id"], last))
         place, start, end = (np.asarray(found[name].to_numpy(), np.int64) for name in ("place", "start", "end"))
         return place, start, end
 

@@ -71,22 +71,65 @@ class Tiling:
         counts = np.minimum(1 + np.where(beyond > 0, more, 0), long_enough)
         return np.where((lengths >= shortest) & (shortest <= self.window_size), counts, 0)
 
+    def interval_windows(
+        self, starts: NDArray[np.int64], lengths: NDArray[np.int64], contig_lengths: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which windows of their contigs lie in intervals: the number of the first, and how many, int64 [n] each.
+
+        The first window begins at the first multiple of the stride in the interval. Windows end within the interval, so that no
+        row reads a base outside; where the interval ends with its contig, what lies behind that first multiple is cut as a
+        sequence of its own is, so the last window may be shorter.
+
+        Args:
+            starts: where intervals begin in their contigs, int64 [n].
+            lengths: bases of the intervals, int64 [n].
+            contig_lengths: bases of the contigs, int64 [n]; None: no interval is known to end with its contig.
+        """
+        starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
+        firsts = -(-starts // self.stride)
+        rests = self.interval_rests(starts, lengths)
+        whole = (rests - self.window_size) // self.stride + 1
+        counts = np.where((rests >= self.window_size) & (self.min_length <= self.window_size), whole, 0)
+        if contig_lengths is not None:
+            counts = np.where(starts + lengths >= contig_lengths, self.counts(np.maximum(rests, 0)), counts)
+        return firsts, counts
+
+    def interval_rests(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the bases of intervals from the first multiple of the stride on, 0 or less where there are none, int64 [n]."""
+        return np.asarray(starts + lengths + -(-starts // self.stride) * -self.stride, np.int64)
+
     def all_counts(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return what `counts` would be if no window were too short, int64 [n]."""
         return Tiling(self.window_size, self.stride, 0, self.keep_tail, self.reserve).counts(lengths)
 
-    def bases_in_rows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many bases the rows of each sequence hold, those of overlaps as often as they are read, int64 [n]."""
-        return self._bases(lengths, self.row_bases)
+    def bases_in_rows(self, lengths: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return how many bases the rows of each sequence hold, those of overlaps as often as they are read, int64 [n].
 
-    def bases_read(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return how many different bases of each sequence the rows read, int64 [n]."""
-        return self._bases(lengths, min(self.stride, self.row_bases))
+        Args:
+            lengths: bases of sequences; of intervals, their `interval_rests`.
+            counts: how many windows they have; None: as many as `counts` says.
+        """
+        return self._bases(lengths, self._counts_of(lengths, counts), self.row_bases, self.row_bases)
 
-    def _bases(self, lengths: NDArray[np.int64], each: int) -> NDArray[np.int64]:
-        """Count `each` bases for every window but the last, and what a row reads of the last."""
+    def bases_read(self, lengths: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return how many different bases of each sequence the rows read, int64 [n]; arguments as for `bases_in_rows`."""
+        return self._bases(lengths, self._counts_of(lengths, counts), min(self.stride, self.row_bases), self.row_bases)
+
+    def bases_read_again(self, lengths: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Return how many different bases of each sequence more than one row reads, int64 [n]; arguments as before.
+
+        A window shares them with the next one: they are stretches of `row_bases` - `stride` bases every `stride` bases.
+        """
+        shared = max(0, self.row_bases - self.stride)
+        counts = np.maximum(self._counts_of(lengths, counts) - 1, 0)
+        return self._bases(np.asarray(lengths, np.int64) - self.stride, counts, min(self.stride, shared), shared)
+
+    def _counts_of(self, lengths: NDArray[np.int64], counts: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        return self.counts(lengths) if counts is None else counts
+
+    def _bases(self, lengths: NDArray[np.int64], counts: NDArray[np.int64], each: int, last_room: int) -> NDArray[np.int64]:
+        """Count `each` bases for every stretch but the last, and of the last as many as there are, `last_room` at most."""
         lengths = np.asarray(lengths, np.int64)
-        counts = self.counts(lengths)
         before_last = np.maximum(counts - 1, 0)
-        last = np.clip(lengths - before_last * self.stride, 0, self.row_bases)
+        last = np.clip(lengths - before_last * self.stride, 0, last_room)
         return np.where(counts > 0, before_last * each + last, 0)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from eden_core.batch import Windows, offsets_of
 from eden_core.catalogue import CONTIGS
-from eden_core.contigs import SCHEMA, sorted_contigs
+from eden_core.contigs import SCHEMA, column_names, first_rows, sorted_contigs
 from eden_core.errors import ConfigurationError, InputError, NotSupportedError
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.runs import RunLimit
@@ -58,6 +58,8 @@ class LengthSource:
             contig = np.repeat(np.arange(counts.size), counts)
             number = np.arange(contig.size) - np.repeat(offsets_of(counts)[:-1], counts)
             starts = number * self.index.tiling.stride
+            if "start" in batch.schema.names:
+                starts += batch.column("start").to_numpy()[contig]
             bases = np.minimum(lengths[contig] - starts, self.index.tiling.window_size)
             if bases.size and int(bases.min()) < 1:
                 i = int(np.argmin(bases))
@@ -92,7 +94,7 @@ class LengthSource:
 
     def _lengths(self) -> Iterator[pa.RecordBatch]:
         if self.table is not None:
-            return sorted_contigs(self.table)
+            return _whole_contigs(self.table)
         try:
             return sorted_batches(batch.select(SCHEMA.names).cast(SCHEMA) for batch in self.store.contigs())
         except NotSupportedError as error:
@@ -119,6 +121,25 @@ def _chain(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa
     yield from rest
 
 
+def _whole_contigs(table: str) -> Iterator[pa.RecordBatch]:
+    """Yield the contigs of a table; of a table of intervals, each contig once, as long as it is."""
+    columns = column_names(table)
+    if "start" not in columns:
+        yield from sorted_contigs(table)
+        return
+    if "contig_length" not in columns:
+        raise InputError(
+            f"{table} holds intervals of contigs (a column start) and not how long the contigs are: give the table of whole "
+            "contigs, such as contigs.parquet of eden import"
+        )
+    last = None
+    for batch in sorted_contigs(table, ("start", "contig_length")):
+        ids = batch.column("contig_id")
+        new = first_rows(ids, last)
+        last = ids[-1].as_py()
+        yield pa.RecordBatch.from_arrays([ids, batch.column("contig_length")], schema=SCHEMA).filter(new)
+
+
 def _joined(
     batches: Iterator[pa.RecordBatch], lengths: Iterator[pa.RecordBatch], index: str, source: str
 ) -> Iterator[pa.RecordBatch]:
@@ -140,4 +161,4 @@ def _joined(
             )
         found = pa.array(ahead["length"].to_numpy()[places.to_numpy(zero_copy_only=False)])
         yield batch.set_column(batch.schema.get_field_index("length"), "length", found)
-        ahead = ahead.slice(pc.max(places).as_py() + 1)
+        ahead = ahead.slice(pc.max(places).as_py())  # the next batch may begin with the same contig

@@ -1,6 +1,6 @@
 """The contract of indexes, as tests to inherit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from eden_core.batch import Windows
-from eden_core.errors import InputError, WindowOutOfRangeError
+from eden_core.errors import InputError, NotSupportedError, WindowOutOfRangeError
 from eden_core.interfaces import WindowIndex
 from eden_core.testing.lifecycle import LifecycleTests, Probe, opened_again
 from eden_core.testing.suite import (
@@ -188,6 +188,85 @@ class WindowIndexTests(LifecycleTests):
             left = [path.name for path in folder.iterdir()]
             assert not left, f"a build() that is refused must leave nothing; it left {left}"
 
+    @pytest.mark.parametrize("ends", ["known", "unknown"])
+    def test_windows_of_intervals_lie_in_them(
+        self, tmp_path: Path, contigs: list[tuple[str, int]], tilings: list[Tiling], ends: str
+    ) -> None:
+        """Windows begin at multiples of the stride and end in their interval; short ones only where it ends with its contig.
+
+        `contigs` lists stretches of windows that follow each other, with the base where each begins.
+        """
+        for number, tiling in enumerate(tilings):
+            wanted, batches = _interval_windows(contigs, tiling, ends), _interval_batches(contigs, ends)
+            clause = f"windows of intervals must lie where {tiling} says, given that their contigs' lengths are {ends}"
+            with (
+                skipped_where_not_supported(),
+                self.make_index(new_folder(tmp_path / str(number)), batches, tiling) as index,
+            ):
+                assert len(index) == len(wanted), f"{clause}; there are {len(index)} windows, expected {len(wanted)}"
+                _check_windows(index.lookup(np.arange(len(index))), wanted, np.arange(len(index)), tiling, clause)
+                listed = [
+                    (row["contig_id"], row["start"] + i * tiling.stride)
+                    for row in _contig_rows(index, {"start": pa.int64()})
+                    for i in range(row["windows"])
+                ]
+                assert listed == [window[:2] for window in wanted], f"contigs() must agree with lookup() on {tiling}"
+
+    @pytest.mark.parametrize("fault", ["overlapping", "unsorted"])
+    def test_unfit_intervals_are_refused(
+        self, tmp_path: Path, index: WindowIndex, contigs: list[tuple[str, int]], tilings: list[Tiling], fault: str
+    ) -> None:
+        """Intervals that share bases, or that are out of order, are an InputError and leave nothing."""
+        sequence_id = contigs[0][0]
+        rows = [(sequence_id, 0, 400), (sequence_id, 399 if fault == "overlapping" else 500, 400)]
+        location = new_folder(tmp_path / "unfit") / Path(index.location).name
+        for size in (1, 2):
+            batches = _batches_of(rows if fault == "overlapping" else rows[::-1], ("contig_id", "start", "length"), size)
+            with skipped_where_not_supported():
+                build = partial(type(index).build, str(location), iter(batches), tilings[0])
+                error = error_of(build, (InputError, NotSupportedError), f"build() must raise InputError for {fault} intervals")
+                if isinstance(error, NotSupportedError):
+                    raise error
+            left = [path.name for path in location.parent.iterdir()]
+            assert not left, f"a build() that is refused must leave nothing; it left {left}"
+
+
+def _intervals(contigs: Contigs) -> list[tuple[str, int, int, int]]:
+    """Return (id, start, length, length of the contig) of a few stretches of each contig, between which bases are left out."""
+    cuts = (0.0, 0.13, 0.31, 0.5, 0.52, 1.0)
+    rows = []
+    for sequence_id, length in contigs:
+        edges = [round(cut * length) for cut in cuts]
+        stretches = [(edges[i], edges[i + 1]) for i in (0, 2, 4)]
+        rows += [(sequence_id, start, stop - start, length) for start, stop in stretches]
+    return rows
+
+
+def _interval_windows(contigs: Contigs, tiling: Tiling, ends: str) -> list[Request]:
+    found = []
+    for sequence_id, start, length, whole in _intervals(contigs):
+        first = start
+        while first % tiling.stride:
+            first += 1
+        rest = start + length - first
+        if ends == "known" and start + length == whole:
+            some = _windows_of_one(max(0, rest), tiling)
+        else:
+            shifts = [] if tiling.window_size < tiling.min_length else range(0, rest - tiling.window_size + 1, tiling.stride)
+            some = [(shift, tiling.window_size) for shift in shifts]
+        found += [(sequence_id, first + shift, bases) for shift, bases in some]
+    return found
+
+
+def _interval_batches(contigs: Contigs, ends: str) -> list[pa.RecordBatch]:
+    names = ("contig_id", "start", "length", *(["contig_length"] if ends == "known" else []))
+    return _batches_of([row[: len(names)] for row in _intervals(contigs)], names, 4)
+
+
+def _batches_of(rows: Sequence[tuple[Any, ...]], names: Sequence[str], size: int) -> list[pa.RecordBatch]:
+    parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+    return [pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in part]) for part in parts]
+
 
 def _windows(contigs: Contigs, tiling: Tiling) -> list[Request]:
     """Return (id, start, bases to the end of the window or the sequence), by the words of the contract alone."""
@@ -253,8 +332,9 @@ def _check_types(windows: Windows, count: int) -> None:
         assert array.shape == (count,), f"{name} of {count} windows must have the shape {(count,)}, not {array.shape}"
 
 
-def _contig_rows(index: WindowIndex) -> list[dict[str, Any]]:
+def _contig_rows(index: WindowIndex, further: Mapping[str, pa.DataType] | None = None) -> list[dict[str, Any]]:
     wanted = {"contig_id": pa.string(), "first_window": pa.int64(), "windows": pa.int64(), "length": pa.int64()}
+    wanted |= further or {}
     batches = list(index.contigs())
     for batch in batches:
         types = {field.name: field.type for field in batch.schema}

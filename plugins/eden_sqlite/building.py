@@ -1,13 +1,14 @@
 """Filling a window database."""
 
-import hashlib
-
 import apsw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from eden_core.errors import InputError, NotSupportedError
+from eden_core.contigs import OrderCheck, first_rows
+from eden_core.cutting import Cut
+from eden_core.digests import ContigDigests
 from eden_core.tiling import Tiling
 
 _ROWS_A_STATEMENT = 256
@@ -25,32 +26,31 @@ class WindowWriter:
     def __init__(self, connection: apsw.Connection, tiling: Tiling) -> None:
         self._connection = connection
         self._tiling = tiling
-        self._digest = hashlib.blake2b(digest_size=7)  # 56 bits fit an SQLite integer
-        self._last = b""
+        self._check_order = OrderCheck()
+        self._digests = ContigDigests()
+        self._intervals = False
+        self._last: str | None = None
         self.sequences = 0
         self.windows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Add contigs (contig_id, length) that follow those before in byte order.
+        """Add contigs, or intervals of them, that follow those before (columns: see `WindowIndex.build`).
 
         Raises:
-            InputError: the ids are out of order or repeat.
-            NotSupportedError: the batch has a column `start`.
+            InputError: the ids are out of order or repeat, or intervals overlap.
         """
-        if "start" in batch.schema.names:
-            raise NotSupportedError('intervals (a column "start") do not fit the window database of index "sqlite"')
+        self._check_order(batch)
+        self._digests.add(batch)
+        self._intervals |= "start" in batch.schema.names
+        cut = Cut.of(batch, self._tiling)
+        self._count(batch.column("contig_id").filter(pa.array(cut.counts > 0)))
         ids: list[str] = batch.column("contig_id").to_pylist()
-        lengths = np.asarray(batch.column("length").to_numpy(zero_copy_only=False), np.int64)
-        self._check_order(ids)
-        self._digest.update("".join(f"{i}\t{n}\n" for i, n in zip(ids, lengths.tolist(), strict=True)).encode())
-        counts = self._tiling.counts(lengths)
-        self.sequences += int(np.count_nonzero(counts))
-        ends = np.cumsum(counts)
+        ends = np.cumsum(cut.counts)
         first = 0
         while first < len(ids):
             done = int(ends[first - 1]) if first else 0
             stop = max(first + 1, int(np.searchsorted(ends, done + _WINDOWS_AT_ONCE, side="right")))
-            self._insert(ids[first:stop], counts[first:stop])
+            self._insert(ids[first:stop], cut.firsts[first:stop], cut.counts[first:stop])
             first = stop
 
     def finish(self) -> None:
@@ -64,23 +64,25 @@ class WindowWriter:
             "distinct_sequences": self.sequences,
             "keep_tail": int(tiling.keep_tail),
             "reserve": tiling.reserve,
-            "contigs_digest": int.from_bytes(self._digest.digest(), "big"),
+            "contigs_digest": self._digests.contigs,
         }
+        if self._intervals:
+            metadata["intervals"] = 1
+        if self._digests.bases is not None:
+            metadata["bases_digest"] = self._digests.bases
         self._connection.executemany("INSERT INTO metadata VALUES (?, ?)", metadata.items())
         self._connection.execute("CREATE INDEX idx_sequence_id ON window_mappings(sequence_id)")
 
-    def _check_order(self, ids: list[str]) -> None:
-        for sequence_id in ids:
-            encoded = sequence_id.encode()
-            if encoded <= self._last:
-                what = "occurs more than once" if encoded == self._last else f"comes after {self._last.decode()!r}"
-                raise InputError(f"contig_id {sequence_id!r} {what}; contigs must be unique and in byte order of their ids")
-            self._last = encoded
+    def _count(self, ids: pa.Array) -> None:
+        """Count sequences that have windows: intervals of one stand side by side."""
+        if len(ids):
+            self.sequences += int(pc.sum(first_rows(ids, self._last)).as_py())
+            self._last = ids[-1].as_py()
 
-    def _insert(self, ids: list[str], counts: NDArray[np.int64]) -> None:
+    def _insert(self, ids: list[str], firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Insert the windows of some contigs with many rows a statement, the fastest way for short contigs."""
         total = int(counts.sum())
-        numbers = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+        numbers = np.arange(total) - np.repeat(np.cumsum(counts) - counts - firsts, counts)
         cells: list[str | int] = [0] * (3 * total)
         cells[0::3] = range(self.windows, self.windows + total)
         cells[1::3] = [i for i, count in zip(ids, counts.tolist(), strict=True) for _ in range(count)]

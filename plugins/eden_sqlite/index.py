@@ -15,6 +15,7 @@ from eden_core.interfaces import IndexSummary, WindowIndex
 from eden_core.mixing import digest_of
 from eden_core.tiling import DEFAULT_RESERVE, Tiling
 from eden_sqlite.connections import file_system_error, process_pool
+from eden_sqlite.stretches import CONTIG_SCHEMA, stretches
 from eden_sqlite.writing import new_database
 
 _SCHEMA = """
@@ -27,18 +28,11 @@ _LOOKUP = """
 SELECT w.sequence_id, w.window_in_seq_idx FROM carray(?) AS wanted
 CROSS JOIN window_mappings AS w ON w.window_idx = wanted.value
 """
-_INTEGERS = {"window_size", "stride", "window_min_length_threshold", "total_windows", "keep_tail", "reserve"}
+_TILING = {"window_size", "stride", "window_min_length_threshold", "keep_tail", "reserve"}
+_INTEGERS = _TILING | {"total_windows", "intervals", "contigs_digest", "bases_digest"}
 _FILES = 128
 _CACHE_PAGES = 512
 _SAMPLED_ROWS = 64
-_CONTIG_SCHEMA = pa.schema(
-    [
-        pa.field("contig_id", pa.string(), nullable=False),
-        pa.field("first_window", pa.int64(), nullable=False),
-        pa.field("windows", pa.int64(), nullable=False),
-        pa.field("length", pa.int64()),
-    ]
-)
 
 
 class SqliteIndex(WindowIndex):
@@ -60,13 +54,14 @@ class SqliteIndex(WindowIndex):
             self._metadata = self._checked_metadata()
             self._length = self._checked_length()
             self.tiling = self._tiling()
+            self.contigs_digest, self.bases_digest = (self._metadata.get(key) for key in ("contigs_digest", "bases_digest"))
         except FormatError:
             self.close()
             raise
 
     @classmethod
     def build(cls, location: str, contigs: Iterable[pa.RecordBatch], tiling: Tiling) -> IndexSummary:
-        """Write a window database from contigs in byte order of their ids."""
+        """Write a window database from contigs, or intervals of them."""
         from eden_sqlite.building import WindowWriter
 
         with new_database(location, _SCHEMA) as connection:
@@ -100,7 +95,10 @@ class SqliteIndex(WindowIndex):
         return Windows(ids, sequence_ids, starts, np.full(ids.size, self.tiling.window_size, np.int64))
 
     def contigs(self) -> Iterator[pa.RecordBatch]:
-        """Yield the sequences in order of their windows; lengths are unknown to the format, so null."""
+        """Yield the sequences, or stretches of them, in order of windows; lengths are unknown to the format, so null."""
+        if self._metadata.get("intervals"):
+            yield from stretches(self._windows(), self.tiling.stride)
+            return
         first = 0
         while first < self._length:
             query = (
@@ -115,7 +113,16 @@ class SqliteIndex(WindowIndex):
             ids, firsts = zip(*whole, strict=True)
             counts = np.diff(np.array([*firsts, first], np.int64))
             columns = [pa.array(ids, pa.string()), pa.array(firsts, pa.int64()), pa.array(counts)]
-            yield pa.RecordBatch.from_arrays([*columns, pa.nulls(len(ids), pa.int64())], schema=_CONTIG_SCHEMA)
+            yield pa.RecordBatch.from_arrays([*columns, pa.nulls(len(ids), pa.int64())], schema=CONTIG_SCHEMA)
+
+    def _windows(self) -> Iterator[list[tuple[str, int]]]:
+        """All rows, without their numbers."""
+        query = "SELECT sequence_id, window_in_seq_idx FROM window_mappings WHERE window_idx >= ? ORDER BY window_idx LIMIT ?"
+        for first in range(0, self._length, BATCH_ROWS):
+            rows = self._query(query, (first, BATCH_ROWS))
+            if len(rows) != min(BATCH_ROWS, self._length - first):
+                raise FormatError(f"{self.location} lacks some of the windows 0 to {self._length - 1}; {_REBUILD}")
+            yield rows
 
     def fingerprint(self) -> str:
         """Return a digest of the metadata and of rows sampled evenly through the table."""

@@ -170,7 +170,7 @@ def test_arguments_are_checked_before_anything_is_read(tmp_path, out, names, err
         b"",
         b">a\nACGT\n>b\nAC!T\n",
         b">a\nACGT\n>a\nACGT\n",
-        gzip.compress(b">a\nACGT\n>b\n" + b"ACGT" * 100)[:-3],
+        gzip.compress(b">a\nACGT\n>b\n" + b"ACGT" * 100, mtime=0)[:-3],
         b">a\nACGT\n>BAC__FASTA-s1__a\nACGT\n",
     ],
 )

@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,3 +83,38 @@ def test_a_folder_as_output(tmp_path, split):
 def test_padding_is_told(tmp_path, split):
     summary = precompute(split, tmp_path / "w.db", Tiling(20, 15))
     assert summary.padding == pytest.approx(1 - (6 * 18 + 18 + 7) / (8 * 18))
+
+
+@pytest.mark.parametrize("change", ["lengths", "bases", "tiling", "no index", "one that does not know"])
+def test_an_index_of_other_contigs_is_not_kept(tmp_path, split, change):
+    table = pq.read_table(split).append_column("digest", pa.array(["x", "y", "z"]))
+    pq.write_table(table, split)
+    precompute(split, tmp_path / "w.db", Tiling(20, 15))
+    assert precompute(split, tmp_path / "w.db", Tiling(20, 15), skip_existing=True).kept
+    if change == "lengths":
+        pq.write_table(table.set_column(1, "length", pa.array([100, 8, 30])), split)
+    if change == "bases":
+        pq.write_table(table.set_column(2, "digest", pa.array(["x", "y", "w"])), split)
+    if change == "no index":
+        (tmp_path / "w.db").write_text("something else")
+    if change == "one that does not know":
+        with sqlite3.connect(tmp_path / "w.db") as connection:
+            connection.execute("DELETE FROM metadata WHERE key = 'contigs_digest'")
+    tiling = Tiling(20, 14 if change == "tiling" else 15)
+    with pytest.raises(errors.OutputExistsError, match="built from other contigs or in another way"):
+        precompute(split, tmp_path / "w.db", tiling, skip_existing=True)
+    assert not precompute(split, tmp_path / "w.db", tiling, skip_existing=True, force=True).kept
+    assert precompute(split, tmp_path / "w.db", tiling, skip_existing=True).kept
+
+
+def test_a_dry_run_counts_what_a_build_does(tmp_path, split):
+    dry, built = precompute(split, None, Tiling(20, 15)), precompute(split, tmp_path / "w.db", Tiling(20, 15))
+    assert replace(dry, seconds=0) == replace(built, seconds=0)
+
+
+def test_intervals_without_windows_are_counted(tmp_path):
+    table = {"contig_id": ["a", "a"], "length": [19, 40], "start": [0, 30]}
+    pq.write_table(pa.table(table), tmp_path / "split.parquet")
+    summary = precompute(tmp_path / "split.parquet", tmp_path / "w.db", Tiling(20, 15))
+    assert (summary.sequences, summary.windows, summary.windows_left_out) == (2, 2, 1)
+    assert (summary.bases, summary.bases_read) == (59, 15 + 18)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,3 +116,54 @@ def test_numbers_out_of_range_are_refused(wrong, number):
 
 def test_the_reserve_counts_only_with_the_tail():
     assert Tiling(8, reserve=99).row_bases == 6
+
+
+def interval_starts(start: int, length: int, whole: int | None, tiling: Tiling) -> list[int]:
+    """The windows of an interval, base by base."""
+    stop = start + length
+    first = next(base for base in range(start, start + tiling.stride + 1) if base % tiling.stride == 0)
+    if stop == whole:
+        return [first + shift for shift in starts_by_the_book(stop - first, tiling)] if stop > first else []
+    if tiling.min_length > tiling.window_size:
+        return []
+    return [base for base in range(first, stop) if base % tiling.stride == 0 and base + tiling.window_size <= stop]
+
+
+INTERVALS = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 9)), min_size=1, max_size=9)
+
+
+@given(tilings(), INTERVALS, st.booleans())
+def test_windows_of_intervals_and_the_bases_that_they_read(tiling, intervals, known):
+    starts, lengths, behind = (np.array(column) for column in zip(*intervals, strict=True))
+    wholes = (starts + lengths + behind).tolist() if known else [None] * len(intervals)
+    expected = [interval_starts(*row, tiling) for row in zip(starts.tolist(), lengths.tolist(), wholes, strict=True)]
+    firsts, counts = tiling.interval_windows(starts, lengths, np.array(wholes) if known else None)
+    found = [[(first + i) * tiling.stride for i in range(count)] for first, count in zip(firsts, counts, strict=True)]
+    assert found == expected
+    stops = (starts + lengths).tolist()
+    rows = [[range(s, min(s + tiling.row_bases, stop)) for s in some] for some, stop in zip(expected, stops, strict=True)]
+    rests = tiling.interval_rests(starts, lengths)
+    assert tiling.bases_in_rows(rests, counts).tolist() == [sum(map(len, some)) for some in rows]
+    assert tiling.bases_read(rests, counts).tolist() == [len(set().union(*some)) for some in rows]
+
+
+@given(tilings(), INTERVALS)
+def test_bases_read_again_are_those_in_two_rows_or_more(tiling, intervals):
+    starts, lengths, behind = (np.array(column) for column in zip(*intervals, strict=True))
+    _, counts = tiling.interval_windows(starts, lengths, starts + lengths + behind % 2)
+    expected = []
+    for start, length, count in zip(starts.tolist(), lengths.tolist(), counts.tolist(), strict=True):
+        first = -(-start // tiling.stride) * tiling.stride
+        begins = [first + i * tiling.stride for i in range(count)]
+        rows = (range(begin, min(begin + tiling.row_bases, start + length)) for begin in begins)
+        seen = Counter(base for row in rows for base in row)
+        expected.append(sum(times > 1 for times in seen.values()))
+    assert tiling.bases_read_again(tiling.interval_rests(starts, lengths), counts).tolist() == expected
+
+
+@given(tilings(), LENGTHS)
+def test_a_whole_contig_is_an_interval_like_any_other(tiling, lengths):
+    lengths = np.array(lengths)
+    firsts, counts = tiling.interval_windows(np.zeros_like(lengths), lengths, lengths)
+    assert not firsts.any()
+    assert counts.tolist() == tiling.counts(lengths).tolist()

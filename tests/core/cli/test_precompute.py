@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eden_core.cli.precompute import app, main
+from eden_core.errors import ConfigurationError
 
 COMMAND = Path(sys.executable).with_name("eden-precompute")
 
@@ -98,3 +100,89 @@ def test_a_killed_build_leaves_nothing_that_opens(tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -9
     assert not (tmp_path / "w.db").exists()
+
+
+@pytest.fixture
+def splits(tmp_path):
+    for name, lengths in {"train": [100, 7, 900], "validation": [50], "test": [30, 40]}.items():
+        ids = [f"{name}{i}" for i in range(len(lengths))]
+        pq.write_table(pa.table({"contig_id": ids[::-1], "length": lengths[::-1]}), tmp_path / f"{name}.parquet")
+    return [tmp_path / f"{name}.parquet" for name in ("train", "validation", "test")]
+
+
+SMALL = ("--window-size", "20", "--stride", "15")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_many_splits_in_one_call_become_what_each_becomes_alone(tmp_path, splits):
+    (tmp_path / "alone").mkdir()
+    for split in splits:
+        assert run(split, tmp_path / "alone" / f"{split.stem}_windows.db", *SMALL).returncode == 0
+    done = run(*splits, "--out", tmp_path / "new" / "o", "--workers", "2", *SMALL)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("  windows  ") == 3
+    assert contents(tmp_path / "new" / "o") == contents(tmp_path / "alone")
+
+
+def test_one_split_that_fails_does_not_keep_the_others(tmp_path, splits):
+    pq.write_table(pa.table({"contig_id": ["a"], "length": [0]}), splits[1])
+    done = run(*splits, "--out", tmp_path / "o", *SMALL)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: not one window")
+    assert sorted(contents(tmp_path / "o")) == ["test_windows.db", "train_windows.db"]
+
+
+def test_what_is_there_is_kept_and_what_is_not_is_made(tmp_path, splits):
+    assert run(splits[0], splits[1], "--out", tmp_path / "o", *SMALL).returncode == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "o").iterdir()}
+    assert run(*splits[:2], "--out", tmp_path / "o", *SMALL).returncode == 2
+    done = run(*splits, "--out", tmp_path / "o", *SMALL, "--skip-existing")
+    assert done.returncode == 0
+    assert done.stdout.count("is there already, and the same") == 2
+    assert {name: (tmp_path / "o" / name).stat().st_mtime_ns for name in before} == before
+    assert len(contents(tmp_path / "o")) == 3
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.parquet"], "where shall the index of .*train.parquet go"),
+        (["train.parquet", "test.parquet"], "where shall the index of .*train.parquet go"),
+        (["train.parquet", "test.parquet", "w.db"], "w.db does not end in .parquet"),
+        (["train.parquet", "w.db", "--out", "o"], "w.db does not end in .parquet"),
+        (["train.parquet", "other/train.parquet", "--out", "o"], "two splits would become o/train_windows.db"),
+        (["train.parquet", "w.db", "--workers", "2"], "--workers .*go with --out"),
+    ],
+    ids=str,
+)
+def test_mixed_forms_are_refused(splits, arguments, message):
+    found = invoke(*arguments)
+    with pytest.raises(ConfigurationError, match=message):
+        raise found.exception
+
+
+def test_a_report_without_an_index(tmp_path, splits):
+    found = json.loads(invoke(*splits, "--dry-run", "--report", "--json", "--window-size", "64", "--stride", "48").stdout)
+    assert [Path(one["split"]).stem for one in found] == ["train", "validation", "test"]
+    assert {one["index"] for one in found} == {None}
+    coverage = found[0]["coverage"]["without_tail"]
+    assert coverage["windows"] == found[0]["windows"] == 1 + 1 + 18
+    assert coverage["never_seen"] == found[0]["bases_never_seen"]
+    assert coverage["windows_by_class"]["< 1 kb"] == 20
+    assert found[0]["coverage"]["with_tail"]["never_seen"] == 0
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_the_report_as_text(tmp_path, split):
+    lines = invoke(split, tmp_path / "w.db", "--report", "--reserve", "5", "--keep-tail", *SMALL).stdout.splitlines()
+    rows = {line[:26].strip(): line[26:].split() for line in lines[8:]}
+    assert rows["bases never seen"] == ["7", "0"]
+    assert rows["windows of < 1 kb"] == ["7", "8"]
+    assert (tmp_path / "w.db").exists()

@@ -71,23 +71,44 @@ class JsonIndex(WindowIndex):
         super().__init__(location)
         content = json.loads(Path(location).read_text())
         self.tiling = Tiling(*content["tiling"])
+        self.intervals = content.get("intervals", False)
         self.rows: list[tuple[str, int, int]] = [tuple(row) for row in content["rows"]]
 
     @classmethod
     def build(cls, location: str, contigs: Iterable[pa.RecordBatch], tiling: Tiling) -> IndexSummary:
-        listed = [(row["contig_id"], row["length"]) for batch in contigs for row in batch.to_pylist()]
-        cls.check([i for i, _ in listed])
-        rows = [row for contig in listed for row in cls.cut(*contig, tiling)]
+        listed = [row for batch in contigs for row in batch.to_pylist()]
+        intervals = bool(listed) and "start" in listed[0]
+        if intervals:
+            cls.check_intervals(listed)
+            rows = [found for row in listed for found in cls.cut_interval(row, tiling)]
+        else:
+            cls.check([row["contig_id"] for row in listed])
+            rows = [found for row in listed for found in cls.cut(row["contig_id"], row["length"], tiling)]
         if not rows:
             raise InputError("no window")
         keys = (tiling.window_size, tiling.stride, tiling.min_length, tiling.keep_tail, tiling.reserve)
-        Path(location).write_text(json.dumps({"tiling": keys, "rows": rows}))
+        Path(location).write_text(json.dumps({"tiling": keys, "rows": rows, "intervals": intervals}))
         return IndexSummary(location, len(listed), len(rows))
 
     @staticmethod
     def check(ids: list[str]) -> None:
         if any(left.encode() >= right.encode() for left, right in pairwise(ids)):
             raise InputError("ids must be unique and in byte order")
+
+    @staticmethod
+    def check_intervals(rows: list[dict]) -> None:
+        for left, right in pairwise(rows):
+            ends = (left["contig_id"].encode(), left["start"] + left["length"])
+            if ends > (right["contig_id"].encode(), right["start"]):
+                raise InputError("intervals must be in byte order and not overlap")
+
+    @staticmethod
+    def cut_interval(row: dict, tiling: Tiling) -> list[tuple[str, int, int]]:
+        stop = row["start"] + row["length"]
+        known = [np.array([row["contig_length"]])] if "contig_length" in row else []
+        firsts, counts = tiling.interval_windows(np.array([row["start"]]), np.array([row["length"]]), *known)
+        starts = [i * tiling.stride for i in range(int(firsts[0]), int(firsts[0] + counts[0]))]
+        return [(row["contig_id"], start, min(tiling.window_size, stop - start)) for start in starts]
 
     @staticmethod
     def cut(sequence_id: str, length: int, tiling: Tiling) -> list[tuple[str, int, int]]:
@@ -105,6 +126,12 @@ class JsonIndex(WindowIndex):
         return Windows(window_ids, tuple(ids), np.array(starts, np.int64), np.array(lengths, np.int64))
 
     def contigs(self) -> Iterator[pa.RecordBatch]:
+        if self.intervals:  # a stretch may be one window
+            for i, (contig_id, start, _) in enumerate(self.rows):
+                row = {"contig_id": contig_id, "first_window": i, "windows": 1, "length": None, "start": start}
+                fields = [(name, pa.string() if name == "contig_id" else pa.int64()) for name in row]
+                yield pa.RecordBatch.from_pylist([row], pa.schema(fields))
+            return
         ids = [row[0] for row in self.rows]
         for contig_id in dict.fromkeys(ids):
             row = {"contig_id": contig_id, "first_window": ids.index(contig_id), "windows": ids.count(contig_id)}

@@ -178,6 +178,31 @@ class ChecksWithinBatches(JsonIndex):
         return super().build(location, [pa.RecordBatch.from_arrays(columns, schema=schema)], tiling)
 
 
+class ReadsBehindIntervals(JsonIndex):
+    """Takes the end of any interval for the end of its contig."""
+
+    @staticmethod
+    def cut_interval(row, tiling):
+        return JsonIndex.cut_interval({**row, "contig_length": row["start"] + row["length"]}, tiling)
+
+
+class IntervalsFromZero(JsonIndex):
+    """Lists stretches as if each began with its contig."""
+
+    def contigs(self):
+        for batch in super().contigs():
+            if "start" not in batch.schema.names:
+                yield batch
+                continue
+            yield batch.set_column(4, batch.schema.field(4), pa.array([0] * batch.num_rows, pa.int64()))
+
+
+class TakesAnyIntervals(JsonIndex):
+    @staticmethod
+    def check_intervals(rows):
+        pass
+
+
 class SharesItsAnswers(JsonIndex):
     def lookup(self, window_ids):
         if not hasattr(self, "last"):

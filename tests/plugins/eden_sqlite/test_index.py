@@ -1,3 +1,4 @@
+import hashlib
 import sqlite3
 
 import numpy as np
@@ -165,11 +166,61 @@ def test_a_window_out_of_range(tmp_path, window):
         index.lookup(np.array([0, window]))
 
 
-def test_intervals_do_not_fit(tmp_path):
-    batch = pa.RecordBatch.from_pydict({"contig_id": ["a"], "length": [9], "start": [3]})
-    with pytest.raises(errors.NotSupportedError, match="intervals"):
-        SqliteIndex.build(str(tmp_path / "w.db"), [batch], Tiling(4, 3))
-    assert list(tmp_path.iterdir()) == []
+@st.composite
+def intervals(draw):
+    """Rows (contig_id, start, length, contig_length) of one to three contigs."""
+    rows = []
+    for name in "abc"[: draw(st.integers(1, 3))]:
+        whole = draw(st.integers(1, 200))
+        edges = sorted(draw(st.sets(st.integers(0, whole), min_size=2, max_size=8)))
+        rows += [(name, start, stop - start, whole) for start, stop in zip(edges[::2], edges[1::2], strict=False)]
+    return rows
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(intervals(), st.integers(1, 40), st.integers(1, 40), st.booleans())
+def test_a_plain_reader_of_the_format_finds_whole_windows_within_their_intervals(tmp_path, rows, window_size, stride, known):
+    path = tmp_path / "w.db"
+    names = ("contig_id", "start", "length", "contig_length")[: 4 if known else 3]
+    batch = pa.RecordBatch.from_pylist([dict(zip(names, row, strict=False)) for row in rows])
+    try:
+        SqliteIndex.build(str(path), [batch.slice(0, 2), batch.slice(2)], Tiling(window_size, stride))
+    except errors.InputError:
+        path.unlink(missing_ok=True)
+        return  # not one window
+    for _, name, number in rows_of(path):
+        start = number * stride
+        ends = [(begin + n, whole) for i, begin, n, whole in rows if i == name and begin <= start < begin + n]
+        assert len(ends) == 1
+        assert start + window_size <= ends[0][0] or (known and ends[0][0] == ends[0][1])
+    metadata = dict(sqlite3.connect(path).execute("SELECT * FROM metadata"))
+    assert metadata["intervals"] == 1
+    assert metadata["distinct_sequences"] == len({name for _, name, _ in rows_of(path)})
+
+
+def test_contigs_of_intervals_begin_where_windows_do(tmp_path, monkeypatch):
+    rows = [("a", 5, 20), ("a", 25, 9), ("a", 60, 8), ("b", 0, 3), ("b", 3, 40)]
+    batch = pa.RecordBatch.from_pylist([dict(zip(("contig_id", "start", "length"), row, strict=True)) for row in rows])
+    SqliteIndex.build(str(tmp_path / "w.db"), [batch], Tiling(4, 4))
+    for batch_rows in (1, 3, 1000):
+        monkeypatch.setattr("eden_sqlite.index.BATCH_ROWS", batch_rows)
+        found = [tuple(row.values()) for batch in SqliteIndex(str(tmp_path / "w.db")).contigs() for row in batch.to_pylist()]
+        assert found == [("a", 0, 4, None, 8), ("a", 4, 1, None, 28), ("a", 5, 2, None, 60), ("b", 7, 9, None, 4)]
+
+
+def metadata_of(path, **columns):
+    SqliteIndex.build(str(path), [pa.RecordBatch.from_pydict({"contig_id": ["a"], "length": [9], **columns})], Tiling(4, 3))
+    return dict(sqlite3.connect(path).execute("SELECT * FROM metadata"))
+
+
+def test_digests_tell_other_bases_and_other_intervals(tmp_path):
+    plain, here = metadata_of(tmp_path / "w.db"), metadata_of(tmp_path / "w.db", start=[3])
+    assert "bases_digest" not in plain
+    assert here["contigs_digest"] != metadata_of(tmp_path / "w.db", start=[6])["contigs_digest"] != plain["contigs_digest"]
+    one, other = (metadata_of(tmp_path / "w.db", digest=[text * 32]) for text in "ab")
+    assert one["bases_digest"] != other["bases_digest"]
+    expected = hashlib.blake2b(b"a\t9\n", digest_size=7).digest()
+    assert one["contigs_digest"] == plain["contigs_digest"] == int.from_bytes(expected, "big")
 
 
 def test_no_window_at_all(tmp_path):
