@@ -170,9 +170,9 @@ def _written(path: Path, batches: Iterator[pa.RecordBatch]) -> Path:
 
 
 def _fewer(spans: list[Span], lanes: int, keys: Sequence[str], scratch: Path) -> list[Span]:
-    """Merge files that stand side by side: as many as are too many, or all by groups where that would not do."""
+    """Merge files that stand side by side: as many as are too many where all overlap, which will do, else all by groups."""
     excess = lanes - _OPEN_FILES + 1
-    if excess < _OPEN_FILES:
+    if lanes == len(spans) and excess < _OPEN_FILES:
         groups = [spans[:excess], *([span] for span in spans[excess:])]
     else:
         groups = [spans[i : i + _OPEN_FILES] for i in range(0, len(spans), _OPEN_FILES)]

@@ -129,15 +129,12 @@ def _shared_out(tasks: list[PrecomputeTask], factory: ExecutorFactory, out: Path
 
 
 def _record(task: PrecomputeTask, summary: PrecomputeSummary) -> dict[str, object]:
-    found = asdict(summary)
-    coverage = {
-        name: each | {"windows_by_class": dict(zip(map(_class_name, range(len(CLASS_BOUNDS) + 1)), counts, strict=True))}
-        for name, each in found.pop("coverage").items()
-        if (counts := each["windows_by_class"])
-    }
+    record = asdict(summary) | {"bases_never_seen": summary.bases_never_seen}
+    coverage = record.pop("coverage")
+    for each in coverage.values():
+        each["windows_by_class"] = {_class_name(i): windows for i, windows in enumerate(each["windows_by_class"])}
     written = None if task.output is None else str(task.output)
-    record = {"split": str(task.split), "index": written} | found | {"bases_never_seen": summary.bases_never_seen}
-    return record | ({"coverage": coverage} if coverage else {})
+    return {"split": str(task.split), "index": written, **record} | ({"coverage": coverage} if coverage else {})
 
 
 def _described(task: PrecomputeTask, summary: PrecomputeSummary) -> list[str]:

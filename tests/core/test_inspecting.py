@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from plain import write_seed_index
 
-from eden_core import EdenDataset, errors, installed_plugins
+from eden_core import EdenDataset, Tiling, errors, installed_plugins
 from eden_core.inspecting import index_files, inspect_index, inspect_packing
 from eden_core.planning import Packing
 from eden_core.sources import SourceSettings
@@ -129,3 +129,12 @@ def test_a_folder_has_an_index_for_each_split(tmp_path):
 def test_a_folder_without_an_index(tmp_path):
     with pytest.raises(errors.InputError, match=r"expected train_windows\.db"):
         index_files(tmp_path)
+
+
+def test_a_contig_of_several_intervals_counts_once(tmp_path):
+    batch = pa.record_batch({"contig_id": ["a", "b", "b"], "start": [0, 0, 30], "length": [10, 10, 20]})
+    installed_plugins().index_class("sqlite").build(str(tmp_path / "w.db"), [batch], Tiling(10, 10))
+    pq.write_table(pa.table({"contig_id": ["a", "b"], "length": [10, 50]}), tmp_path / "contigs.parquet")
+    report = inspect_index(lengths_of(tmp_path, tmp_path / "w.db"))
+    assert (report.windows, report.contigs) == (4, 2)
+    assert (report.lengths.bases, report.lengths.quantiles) == (60, (10, 10, 10, 50, 50))

@@ -2,11 +2,12 @@ import logging
 import pickle
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_core import errors
+from eden_core import Tiling, errors
 from eden_core.omissions import Omissions, windows_of_contigs
 from eden_core.order import EpochOrder
 from eden_sqlite.index import SqliteIndex
@@ -99,6 +100,16 @@ def test_windows_of_contigs_that_a_file_names(small, tmp_path):
     (tmp_path / "out.txt").write_text(f"# contaminated\n{wanted[0]}\n\n  {wanted[1]}  \n")
     (found,) = windows_of_contigs([index], str(tmp_path / "out.txt"))
     assert found.tolist() == [i for i, name in enumerate(names) if name in wanted]
+
+
+def test_a_contig_of_several_intervals_counts_once(tmp_path, caplog):
+    batch = pa.record_batch({"contig_id": ["a", "b", "b"], "start": [0, 0, 30], "length": [10, 10, 20]})
+    SqliteIndex.build(str(tmp_path / "w.db"), [batch], Tiling(10, 10))
+    (tmp_path / "out.txt").write_text("b\nc\n")
+    with caplog.at_level(logging.WARNING):
+        (found,) = windows_of_contigs([SqliteIndex(str(tmp_path / "w.db"))], str(tmp_path / "out.txt"))
+    assert found.tolist() == [1, 2, 3]
+    assert "1 of the 2 contigs" in caplog.text
 
 
 def test_contigs_that_the_index_does_not_hold_are_counted(small, tmp_path, caplog):

@@ -12,6 +12,7 @@ from eden_core import SequenceStore, Tiling, WindowIndex, Windows
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.runs import RunLimit, n_runs
 from eden_core.window_lengths import LengthSource
+from eden_sqlite.index import SqliteIndex
 
 TILING = Tiling(10, 8)
 CONTIGS = {"BCR__X-S1__a": 25, "BCR__X-S1__b": 3, "BCR__X-S2__c": 10, "VIR__X-S1__d": 18}
@@ -173,3 +174,54 @@ def test_limits_add_up(folder):
     limits = [RunLimit(str(folder / f"{name}.parquet"), 0) for name in ("one", "two")]
     kept = windows_of(source(folder, listed=CONTIGS, at_once=1), limits)
     assert {name for _, name, _, _ in kept} == {"BCR__X-S1__a", "VIR__X-S1__d"}
+
+
+INTERVALS = [
+    ("BCR__X-S1__a", 3, 22, 25),
+    ("BCR__X-S2__c", 0, 10, 64),
+    ("BCR__X-S2__c", 24, 10, 64),
+    ("BCR__X-S2__c", 40, 24, 64),
+]
+INTERVAL_WINDOWS = [
+    (0, "BCR__X-S1__a", 8, 10),
+    (1, "BCR__X-S2__c", 0, 10),
+    (2, "BCR__X-S2__c", 24, 10),
+    (3, "BCR__X-S2__c", 40, 10),
+    (4, "BCR__X-S2__c", 48, 10),
+]
+WHOLE = {"BCR__X-S1__a": 25, "BCR__X-S2__c": 64}
+
+
+@pytest.fixture
+def intervals(folder) -> LengthSource:
+    """An index of intervals, whose store lists whole contigs."""
+    names = ("contig_id", "start", "length", "contig_length")
+    table = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in INTERVALS])
+    pq.write_table(table, folder / "intervals.parquet")
+    SqliteIndex.build(str(folder / "index" / "w.db"), table.to_batches(max_chunksize=3), TILING)
+    return LengthSource(SqliteIndex(str(folder / "index" / "w.db")), PlainStore(str(folder / "store"), WHOLE))
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 1000])
+def test_windows_of_intervals_begin_where_these_do(intervals, monkeypatch, batch_rows):
+    monkeypatch.setattr("eden_sqlite.index.BATCH_ROWS", batch_rows)
+    assert windows_of(intervals) == INTERVAL_WINDOWS
+
+
+def test_a_table_of_intervals_tells_how_long_contigs_are(intervals, folder):
+    source = LengthSource(intervals.index, PlainStore("nowhere"), str(folder / "intervals.parquet"))
+    assert windows_of(source) == INTERVAL_WINDOWS
+
+
+def test_a_table_of_intervals_that_does_not_tell_is_refused(intervals, folder):
+    pq.write_table(pq.read_table(folder / "intervals.parquet").drop_columns("contig_length"), folder / "short.parquet")
+    with pytest.raises(InputError, match="holds intervals of contigs .* give the table of whole contigs"):
+        windows_of(LengthSource(intervals.index, PlainStore("nowhere"), str(folder / "short.parquet")))
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 1000])
+def test_a_limit_counts_the_runs_of_every_interval(intervals, folder, monkeypatch, batch_rows):
+    monkeypatch.setattr("eden_sqlite.index.BATCH_ROWS", batch_rows)
+    write_runs(folder / "n.parquet", [("BCR__X-S2__c", n_runs(b"N" * 4 + b"A" * 36 + b"N" * 4 + b"A" * 10))])
+    kept = windows_of(intervals, [RunLimit(str(folder / "n.parquet"), 0.2)])
+    assert kept == [INTERVAL_WINDOWS[i] for i in (0, 2, 4)]
