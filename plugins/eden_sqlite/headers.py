@@ -101,8 +101,8 @@ def _slow(header: Header, path: str) -> str | None:
     if header.pointer_map or header.size <= LONG_CHAIN:  # in a file as small as this there is no long contig
         return None
     return (
-        f"written without auto_vacuum: a window of a contig of {LONG_CHAIN:,} bases or more is reached along the chain of all "
-        f"pages before it; rewrite such shards with: eden optimize {Path(path).parents[1]}"
+        f"written without auto_vacuum, so that a window of a contig of {LONG_CHAIN:,} bases or more is reached along the chain "
+        f"of all pages before it (eden optimize {Path(path).parents[1]} rewrites such shards)"
     )
 
 
