@@ -3,7 +3,6 @@
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -19,13 +18,14 @@ from eden_core.inspecting import inspect_index
 from eden_core.interfaces import SequenceStore
 from eden_core.recognizing import SPLITS, TAKEN, Kind, Recognized, recognize
 from eden_core.runs import read_runs
-from eden_core.store_contents import bytes_below, has_few_shards, listed_contigs, slow_shards, spread
+from eden_core.store_contents import bytes_below, has_few_shards, listed_contigs, shard_facts, slow_shards, spread
 from eden_core.window_lengths import LengthSource
 
 _FEW = 40
 """contigs below which a split by contigs is too coarse"""
 _LOOKED_AT = 1000
 """files of a folder that are looked at"""
+_DATA = (".db", ".parquet", ".sqlite")
 
 
 @dataclass(frozen=True)
@@ -96,35 +96,42 @@ def _described(one: Recognized, lookup: Lookup) -> Description:
 
 
 def _folder(path: Path, lookup: Lookup) -> Description:
-    files = _known_files(path)
+    files, unread = _known_files(path)
     store = _store(path, lookup, listed=not any(one.kind is Kind.CONTIGS for one in files))
     sources = [one for one in files if one.kind in {Kind.FASTA, Kind.JSONL}]
     parts = [_described(one, lookup) for one in files if one not in sources]
-    if store is not None and not parts:
-        return store
-    if sources and not parts:
-        return _sources(path, sources)
-    if not parts:
+    parts = [*([store] if store is not None else []), *parts]
+    if not parts and unread:
+        raise InputError("; ".join(unread))
+    if not parts and not sources:
         raise InputError(
             f"{path} holds no index, no store and no table (expected <sample>/glm_dataset_<sample>.sqlite). {TAKEN}"
         )
-    if store is None and len(parts) == 1:
+    if not parts:
+        return _sources(path, sources)
+    if len(parts) == 1 and not unread:
         return parts[0]
-    parts = [*([store] if store is not None else []), *parts]
     following = _of_data(path, {one.kind for one in parts}, lookup)
     size = sum(one.bytes or 0 for one in parts)
-    return Description("data folder", str(path), size, parts=tuple(parts), following=(*following, *_optimizing(store)))
+    facts = {"not read": unread} if unread else {}
+    return Description("data folder", str(path), size, facts, parts=tuple(parts), following=(*following, *_optimizing(store)))
 
 
-def _known_files(path: Path) -> list[Recognized]:
-    """Recognize the files of a folder; others are passed over. Tables come first, then splits, then indexes."""
-    found = []
+def _known_files(path: Path) -> tuple[list[Recognized], list[str]]:
+    """Recognize the files of a folder: tables come first, then splits, then indexes.
+
+    Returns:
+        Those that are known, and why some are not that should be by their names; others are passed over.
+    """
+    found, unread = [], []
     with os.scandir(path) as entries:
         names = (entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
         for name in sorted(islice(names, _LOOKED_AT)):
-            with suppress(InputError, PermissionError):
+            try:
                 found.append(recognize(path / name))
-    return sorted(found, key=_rank)
+            except (InputError, PermissionError) as error:
+                unread += [str(error)] if name.endswith(_DATA) else []
+    return sorted(found, key=_rank), unread
 
 
 def _rank(one: Recognized) -> tuple[int, int, str]:
@@ -164,19 +171,14 @@ def _shard(one: Recognized, lookup: Lookup) -> Description:
     size = one.path.stat().st_size
     if one.path.name != f"glm_dataset_{sample}.sqlite":
         wanted = one.path.stem.removeprefix("glm_dataset_")
-        there = f"{wanted}/glm_dataset_{wanted}.sqlite"
-        return Description(
-            one.kind, str(one.path), size, following=(f"a store has its shards at <sample>/…: move it to {there}",)
-        )
+        note = f"no store finds it here: it belongs at DIR/{wanted}/glm_dataset_{wanted}.sqlite, and DIR is the store"
+        return Description(one.kind, str(one.path), size, {"note": note})
     place = one.path.absolute().parents[1]
     with opened_store(lookup.store, str(place), None) as store:
-        state = store.shard_state(sample)
-        if state.unsafe:
-            raise InputError(state.unsafe)
-        facts = {"sample": sample} | ({"slow": state.slow} if state.slow else {}) | ({"note": state.note} if state.note else {})
-        return Description(
-            one.kind, str(one.path), size, facts, listed_contigs(store, [sample]), following=(f"eden inspect {place}",)
-        )
+        facts = {"sample": sample} | shard_facts(store, sample)
+        contigs = listed_contigs(store, [sample])
+    command = shlex.join(["eden", "optimize" if "slow" in facts else "inspect", str(place)])
+    return Description(one.kind, str(one.path), size, facts, contigs, following=(command,))
 
 
 def _index(one: Recognized, lookup: Lookup) -> Description:

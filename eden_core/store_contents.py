@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from eden_core.contig_counts import ContigCounter, ContigReport
-from eden_core.errors import NotSupportedError, ShardNotFoundError
+from eden_core.errors import FormatError, NotSupportedError, ShardNotFoundError
 from eden_core.interfaces import SequenceStore
 
 LISTED_SHARDS = 32
@@ -45,6 +45,21 @@ def slow_shards(store: SequenceStore, samples: list[str]) -> str | None:
         slow = [state.slow for state in states if state.slow]
         return f"{len(slow)} of {len(states)} shards looked at: {slow[0]}" if slow else None
     return None
+
+
+def shard_facts(store: SequenceStore, sample: str) -> dict[str, str]:
+    """Return what is said of a shard's state, where the store says it.
+
+    Raises:
+        FormatError: it cannot be read as it is.
+    """
+    with suppress(NotSupportedError):
+        state = store.shard_state(sample)
+        if state.unsafe is not None:
+            raise FormatError(state.unsafe)
+        said = {"slow": state.slow, "note": state.note}
+        return {name: text for name, text in said.items() if text is not None}
+    return {}
 
 
 def bytes_below(path: Path) -> int:

@@ -17,10 +17,8 @@ def description_lines(one: Description) -> list[str]:
     if one.bytes is not None:
         lines.append(f"  size     {size_text(one.bytes):>16}")
     for name, value in one.facts.items():
-        shown = (
-            ", ".join(map(str, value)) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else str(value)
-        )
-        lines.append(f"  {name:<8} {shown:>16}")
+        number = isinstance(value, int)
+        lines.append(f"  {name}{value:>{max(25 - len(name), 8)},}" if number else f"  {name:<8} {_text(value)}")
     if one.contigs is not None:
         lines += contig_lines(one.contigs)
     for part in one.parts:
