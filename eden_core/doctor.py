@@ -53,7 +53,7 @@ def examine(
     else:
         tally, findings = _shards(opened, samples, executor, folder)
         yield from findings
-    yield from _windows(indexes, None if isinstance(samples, Finding) else samples, tally, job)
+    yield from _windows(indexes, opened, None if isinstance(samples, Finding) else samples, tally, job)
 
 
 def _indexes(folder: Path, index: str) -> tuple[dict[str, WindowIndex], list[Finding]]:
@@ -107,7 +107,9 @@ def _longest(folder: Path) -> int | None:
     return longest
 
 
-def _windows(indexes: dict[str, WindowIndex], samples: list[str] | None, shards: ShardTally, job: Job) -> Iterator[Finding]:
+def _windows(
+    indexes: dict[str, WindowIndex], store: SequenceStore, samples: list[str] | None, shards: ShardTally, job: Job
+) -> Iterator[Finding]:
     used: set[str] = set()
     for split, index in indexes.items():
         try:
@@ -118,7 +120,7 @@ def _windows(indexes: dict[str, WindowIndex], samples: list[str] | None, shards:
         used |= set(tally.windows)
         if samples is not None:
             yield from sample_findings(split, tally, samples)
-        yield from table_findings(split, index, job)
+        yield from table_findings(split, index, store, job)
         yield from row_findings(split, index, job)
         if split == "train":
             yield read_finding(split, index, tally, shards.slow_samples, job)

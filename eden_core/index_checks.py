@@ -15,8 +15,9 @@ from eden_core.contigs import read_contigs
 from eden_core.errors import InputError
 from eden_core.findings import Finding, Job, Level
 from eden_core.importing import CONTIGS
-from eden_core.interfaces import WindowIndex
+from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.tiling import PLAIN_RESERVE, Tiling
+from eden_core.window_lengths import LengthSource
 
 READ_AT_ONCE = 64
 """windows that a worker reads in one go, or more"""
@@ -97,8 +98,12 @@ def sample_findings(split: str, tally: IndexTally, samples: list[str]) -> Iterat
         yield Finding(Level.OK, f"{split} index", f"all {len(tally.windows):,} samples have a shard")
 
 
-def table_findings(split: str, index: WindowIndex, job: Job) -> Iterator[Finding]:
-    """Compare an index with its split's table and the table of contigs in its folder: by time, and by the windows they make."""
+def table_findings(split: str, index: WindowIndex, store: SequenceStore, job: Job) -> Iterator[Finding]:
+    """Compare an index with the tables in its folder, by time and by what they hold.
+
+    That is its split's table, which makes the very windows that the index has; or, without one, the table of contigs, which
+    knows all its contigs.
+    """
     place = Path(index.location)
     own, contigs = place.with_name(f"{split}.parquet"), place.with_name(CONTIGS)
     tables = [table for table in (own, contigs) if table.is_file()]
@@ -115,6 +120,20 @@ def table_findings(split: str, index: WindowIndex, job: Job) -> Iterator[Finding
         yield Finding(Level.WARNING, f"{split} index", found, first + command)
     if own.is_file():
         yield from _contents(split, index, own, command, job)
+    else:
+        yield from _listed(split, index, store, command, job)
+
+
+def _listed(split: str, index: WindowIndex, store: SequenceStore, command: str, job: Job) -> Iterator[Finding]:
+    bases = 0
+    try:
+        for batch in LengthSource(index, store).measured_contigs():
+            bases += int(index.tiling.bases_in_rows(batch.column("length").to_numpy(zero_copy_only=False)).sum())
+    except InputError as error:
+        yield Finding(Level.ERROR, f"{split} index", str(error), command)
+        return
+    yield Finding(Level.OK, f"{split} index", f"{CONTIGS} has all its contigs")
+    yield _fill(split, index, bases, job)
 
 
 def _contents(split: str, index: WindowIndex, table: Path, command: str, job: Job) -> Iterator[Finding]:
@@ -127,13 +146,14 @@ def _contents(split: str, index: WindowIndex, table: Path, command: str, job: Jo
     if windows != len(index):
         found = f"{len(index):,} windows, but {table.name} makes {windows:,}: it was built from other contigs"
         yield Finding(Level.ERROR, about, found, command)
-    else:
-        yield Finding(Level.OK, about, f"{windows:,} windows, as many as {table.name} makes")
-    if windows:
-        yield _fill(split, index, (bases + PLAIN_RESERVE * windows) / (windows * (job.seq_length or index.tiling.window_size)))
+        return
+    yield Finding(Level.OK, about, f"{windows:,} windows, as many as {table.name} makes")
+    yield _fill(split, index, bases, job)
 
 
-def _fill(split: str, index: WindowIndex, share: float) -> Finding:
+def _fill(split: str, index: WindowIndex, bases: int, job: Job) -> Finding:
+    rows = len(index)
+    share = (bases + PLAIN_RESERVE * rows) / (rows * (job.seq_length or index.tiling.window_size))
     found = f"{min(1, share):.0%} of the tokens are of use with one window a row, the rest is padding"
     if share >= _FULL_ENOUGH:
         return Finding(Level.OK, f"{split} rows", found)
@@ -186,5 +206,7 @@ def read_finding(split: str, index: WindowIndex, tally: IndexTally, slow: set[st
         f"go come from {shards:,.0f} of {len(tally.windows):,} shards"
     )
     if slow_share * tally.mean_reach > 10 * size:
-        return Finding(Level.WARNING, f"{split} reads", found, "eden optimize: most of it is the way along chains of pages")
+        found += "; most of it is the way along chains of pages"
+        remedy = shlex.join(["eden", "optimize", str(Path(index.location).parent)])
+        return Finding(Level.WARNING, f"{split} reads", found, remedy)
     return Finding(Level.OK, f"{split} reads", found)

@@ -1,6 +1,7 @@
 import os
 import random
 import shlex
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,11 @@ def build(folder, lengths, tiling):
     return installed_plugins().index("sqlite", str(folder / "train_windows.db"))
 
 
+def findings_of(index):
+    store = installed_plugins().store("sqlite-shards", str(Path(index.location).parent))
+    return table_findings("train", index, store, Job())
+
+
 def levels(findings) -> list[str]:
     return [one.level.value for one in findings]
 
@@ -66,7 +72,7 @@ def test_shards_of_a_batch_are_those_that_drawing_gives(built):
 
 
 def test_an_up_to_date_index(built):
-    found = list(table_findings("train", built(), Job()))
+    found = list(findings_of(built()))
     assert levels(found) == ["ok", "ok"]
     assert "windows, as many as train.parquet makes" in found[0].found
 
@@ -78,7 +84,7 @@ def test_an_up_to_date_index(built):
 def test_an_index_that_is_older_than_its_tables(built, tmp_path, newer, remedy):
     index = built()
     age(tmp_path / newer, 10)
-    found = list(table_findings("train", index, Job()))
+    found = list(findings_of(index))
     assert levels(found) == ["warning", "ok", "ok"]
     assert f"older than {newer} (" in found[0].found
     assert found[0].remedy.startswith(remedy)
@@ -105,7 +111,7 @@ def test_an_index_of_other_contigs(built, tmp_path):
     then = (tmp_path / "train.parquet").stat()
     fewer.write_parquet(tmp_path / "train.parquet")
     os.utime(tmp_path / "train.parquet", (then.st_mtime, then.st_mtime))
-    found = next(table_findings("train", index, Job()))
+    found = next(findings_of(index))
     assert (found.level, "was built from other contigs" in found.found) == (Level.ERROR, True)
     assert found.remedy == precompute_command(tmp_path / "train.parquet", index)
 
@@ -115,17 +121,37 @@ def test_a_table_that_cannot_be_read(built, tmp_path):
     then = (tmp_path / "train.parquet").stat()
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
     os.utime(tmp_path / "train.parquet", (then.st_mtime, then.st_mtime))
-    assert levels(table_findings("train", index, Job())) == ["warning"]
+    assert levels(findings_of(index)) == ["warning"]
 
 
 def test_an_index_alone(tmp_path):
     place = write_seed_index(tmp_path / "train_windows.db", LENGTHS, 100, 90)
-    assert levels(table_findings("train", installed_plugins().index("sqlite", str(place)), Job())) == ["note"]
+    assert levels(findings_of(installed_plugins().index("sqlite", str(place)))) == ["note"]
+
+
+def test_an_index_without_its_splits_table(built, tmp_path):
+    index = built()
+    (tmp_path / "train.parquet").unlink()
+    found = list(findings_of(index))
+    assert levels(found) == ["ok", "ok"]
+    assert found[0].found == "contigs.parquet has all its contigs"
+    pl.read_parquet(tmp_path / "contigs.parquet").head(5).write_parquet(tmp_path / "contigs.parquet")
+    last = list(findings_of(index))[-1]
+    assert (last.level, "has no contig" in last.found) == (Level.ERROR, True)
+    assert last.remedy == precompute_command(tmp_path / "contigs.parquet", index)
+
+
+def test_padding_is_counted_from_either_table(built, tmp_path):
+    index = built({"BCR__ECT-S1__CT1-1": 40, "BCR__ECT-S1__CT2-1": 100})
+    split = list(findings_of(index))[-1]
+    assert split.found.startswith("71% of the tokens are of use")
+    (tmp_path / "train.parquet").unlink()
+    assert list(findings_of(index))[-1] == split
 
 
 def test_padding(built):
     short = built({f"BCR__ECT-S1__CT{i}-1": 40 for i in range(5)})
-    found = list(table_findings("train", short, Job()))[-1]
+    found = list(findings_of(short))[-1]
     assert (found.level, found.found[:3]) == (Level.WARNING, "42%")
     assert "eden inspect" in found.remedy
 
