@@ -272,6 +272,8 @@ def _of_data(path: Path, kinds: set[str], lookup: Lookup) -> Iterator[str]:
         yield shlex.join(["eden", "split", str(path / CONTIGS), "--out", str(path)])
     elif Kind.STORE in kinds:
         yield shlex.join(["eden", "contigs", "--store", lookup.store, str(path)])
+    if Kind.RUN in kinds:
+        yield shlex.join(["eden", "replay", "--run", str(path), "--step", "N"])
 
 
 def _optimizing(store: Description | None) -> tuple[str, ...]:

@@ -78,7 +78,9 @@ def recognize(path: str | Path) -> Recognized:
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if path.is_dir():
-        return Recognized(Kind.RUN if (path / LEDGER).is_file() else Kind.FOLDER, path)
+        return Recognized(Kind.FOLDER, path)
+    if path.name == LEDGER:
+        return Recognized(Kind.RUN, path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(_SQLITE):

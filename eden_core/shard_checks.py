@@ -83,16 +83,27 @@ def tally_shards(store: SequenceStore, samples: list[str], executor: ExecutorFac
 
 def tally_group(group: ShardGroup) -> ShardTally:
     """Look at some shards, with threads: a task."""
+    parts = (ShardGroup(group.store, group.location, group.samples[i::_THREADS]) for i in range(_THREADS))
     tally = ShardTally()
-    with installed_plugins().store(group.store, group.location) as store, ThreadPoolExecutor(_THREADS) as threads:
-        for state in threads.map(lambda sample: _state(store, sample), group.samples):
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for found in threads.map(_tally_part, parts):
+            tally.add(found)
+    return tally
+
+
+def _tally_part(group: ShardGroup) -> ShardTally:
+    """Look at shards one by one, with a store of one's own: a store serves one thread at a time."""
+    tally = ShardTally()
+    with installed_plugins().store(group.store, group.location) as store:
+        for sample in group.samples:
+            state = _state(store, sample)
             tally.shards += 1
             tally.bytes += state.bytes
             if state.unsafe is not None:
                 tally.unsafe.append(state.unsafe)
             for text, samples in ((state.slow, tally.slow), (state.note, tally.notes)):
                 if text is not None:
-                    samples.setdefault(text, []).append(state.sample)
+                    samples.setdefault(text, []).append(sample)
     return tally
 
 
@@ -105,7 +116,7 @@ def shard_findings(tally: ShardTally, location: str, longest: int | None) -> Ite
         longest: bases of the longest contig, where that is known.
     """
     if tally.unsafe:
-        some = "\n".join(tally.unsafe[:_NAMED])
+        some = "\n".join(sorted(tally.unsafe)[:_NAMED])
         more = f"\n… and {len(tally.unsafe) - _NAMED:,} more" if len(tally.unsafe) > _NAMED else ""
         found = f"{len(tally.unsafe):,} of {tally.shards:,} cannot be read as they are:\n{some}{more}"
         yield Finding(Level.ERROR, "shards", found, f"as said; then: {shlex.join(['eden', 'verify', location])}")
@@ -130,5 +141,5 @@ def _state(store: SequenceStore, sample: str) -> ShardState:
 
 
 def _counted(samples: list[str], tally: ShardTally) -> str:
-    some = ", ".join(samples[:3]) + (", …" if len(samples) > 3 else "")
+    some = ", ".join(sorted(samples)[:3]) + (", …" if len(samples) > 3 else "")
     return f"{len(samples):,} of {tally.shards:,} ({some})"

@@ -128,9 +128,11 @@ def test_runs(tmp_path):
     assert (found.facts, "max_n_fraction" in found.following[0]) == ({"runs": 2, "bases": 6}, True)
 
 
-def test_a_run(tmp_path):
+def test_a_folder_of_a_run(tmp_path):
     (tmp_path / "eden-run.jsonl").touch()
-    assert describe(tmp_path).following == (f"eden replay --run {tmp_path} --step N",)
+    (tmp_path / "last.ckpt").write_bytes(b"\0" * 100)
+    found = describe(tmp_path)
+    assert (found.kind, found.following) == ("run", (f"eden replay --run {tmp_path}/eden-run.jsonl --step N",))
 
 
 def test_a_folder_of_genomes(tmp_path, lambda_fasta):
@@ -152,6 +154,8 @@ def test_what_comes_next_in_a_data_folder(tmp_path, contigs):
     found = describe(tmp_path)
     assert found.following == (f"EdenDataModule(data_dir='{tmp_path}')", f"eden doctor {tmp_path}")
     assert [part.kind for part in found.parts] == ["store", "table of contigs", "split", "index"]
+    (tmp_path / "eden-run.jsonl").touch()
+    assert describe(tmp_path).following[-1] == f"eden replay --run {tmp_path} --step N"
 
 
 def test_a_folder_of_nothing(tmp_path):

@@ -66,9 +66,10 @@ def test_a_record_that_is_longer_than_what_is_read(tmp_path):
     assert (found.kind, found.facts["fields"]) == (Kind.JSONL, ["(the first record is longer than 64 KiB)"])
 
 
-def test_a_ledger_and_its_folder(tmp_path):
-    path = written(tmp_path, json.dumps({"fingerprint": {}, "data_parallel_size": 1}).encode(), "eden-run.jsonl")
-    assert recognize(path).kind is recognize(tmp_path).kind is Kind.RUN
+def test_a_ledger_of_any_name(tmp_path):
+    line = json.dumps({"fingerprint": {}, "data_parallel_size": 1}).encode()
+    assert recognize(written(tmp_path, line, "copy.jsonl")).kind is Kind.RUN
+    assert recognize(written(tmp_path, b"", "eden-run.jsonl")).kind is Kind.RUN
 
 
 def test_databases(small):
