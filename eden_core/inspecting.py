@@ -1,20 +1,19 @@
 """What an index holds, and how full rows of its windows are, packed and not; bases are never read."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eden_core.assembly import index_paths
+from eden_core.contig_counts import ContigCounter, ContigReport
 from eden_core.contigs import first_rows
 from eden_core.errors import ConfigurationError, InputError, ShardNotFoundError
+from eden_core.interfaces import WindowIndex
 from eden_core.layout import Layout
 from eden_core.order import EpochOrder, Order
 from eden_core.patience import Patience
@@ -28,45 +27,28 @@ from eden_core.window_lengths import LengthSource
 CLASS_BOUNDS = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000, 1_000_000)
 """bases at which classes of contig length begin, behind the first"""
 
-QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
-class LengthReport:
-    """How long contigs are, in bases.
-
-    Attributes:
-        bases: of all.
-        n50: half of the bases lie in contigs of this length or longer ones.
-        quantiles: the lengths that `QUANTILES` of the contigs do not exceed, the shortest and the longest among them.
-    """
-
-    bases: int
-    n50: int
-    quantiles: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class IndexReport:
+class IndexReport(ContigReport):
     """What an index holds.
 
     Attributes:
         location: where it lies.
+        bytes: of the file; None where it is no file.
         windows: how many there are.
-        contigs: how many they lie in.
-        window_size, stride, min_length, keep_tail: how the contigs were cut.
-        lengths: of the contigs; None where nothing knows them.
+        window_size, stride, min_length, keep_tail, reserve: how the contigs were cut.
     """
 
     location: str
+    bytes: int | None
     windows: int
-    contigs: int
     window_size: int
     stride: int
     min_length: int
     keep_tail: bool
-    lengths: LengthReport | None
+    reserve: int
 
 
 @dataclass(frozen=True)
@@ -137,19 +119,38 @@ def index_files(path: str | Path) -> dict[str, str]:
     return there
 
 
-def inspect_index(lengths: LengthSource) -> IndexReport:
-    """Count what an index holds."""
+def inspect_index(lengths: LengthSource, *, ask_store: bool = True) -> IndexReport:
+    """Count what an index holds.
+
+    Args:
+        lengths: the index, and what knows the lengths of its contigs.
+        ask_store: whether all shards are listed where neither the index nor a table knows them.
+    """
     index = lengths.index
+    if lengths.table is None and not ask_store:
+        return _report(index, _counted(index.contigs()))
     try:
-        contigs, by_length = _counted(lengths.measured_contigs())
+        counted = _counted(lengths.measured_contigs())
     except (ConfigurationError, InputError, ShardNotFoundError):
         if lengths.table is not None:
             raise
-        contigs, by_length = _counted(index.contigs())
+        counted = _counted(index.contigs())
+    return _report(index, counted)
+
+
+def _report(index: WindowIndex, counted: ContigReport) -> IndexReport:
     tiling = index.tiling
-    report = None if None in by_length else _length_report(by_length)
-    cut = (tiling.window_size, tiling.stride, tiling.min_length, tiling.keep_tail)
-    return IndexReport(index.location, len(index), contigs, *cut, report)
+    return IndexReport(
+        **vars(counted),
+        location=index.location,
+        bytes=Path(index.location).stat().st_size if Path(index.location).is_file() else None,
+        windows=len(index),
+        window_size=tiling.window_size,
+        stride=tiling.stride,
+        min_length=tiling.min_length,
+        keep_tail=tiling.keep_tail,
+        reserve=tiling.reserve,
+    )
 
 
 def inspect_packing(settings: SourceSettings, packing: Packing, seq_length: int) -> PackingReport:
@@ -239,26 +240,12 @@ class _Filled:
         return cls(filled, *by_class)
 
 
-def _counted(batches: Iterable[pa.RecordBatch]) -> tuple[int, Counter[Any]]:
-    """Count contigs, in all and by length; intervals of one stand side by side."""
-    contigs = 0
-    by_length: Counter[Any] = Counter()
+def _counted(batches: Iterable[pa.RecordBatch]) -> ContigReport:
+    """Count contigs; intervals of one stand side by side."""
+    counter = ContigCounter()
     last = None
     for batch in batches:
-        if not batch.num_rows:
-            continue
-        new = first_rows(batch.column("contig_id"), last)
-        last = batch.column("contig_id")[-1].as_py()
-        contigs += pc.sum(new).as_py()
-        found = batch.column("length").filter(new).value_counts()
-        by_length.update(dict(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)))
-    return contigs, by_length
-
-
-def _length_report(by_length: Counter[int]) -> LengthReport:
-    lengths = np.array(sorted(by_length), np.int64)
-    counts = np.array([by_length[length] for length in lengths.tolist()], np.int64)
-    up_to, bases = np.cumsum(counts), np.cumsum(counts * lengths)
-    n50 = lengths[np.searchsorted(bases, bases[-1] - bases[-1] // 2)]
-    ranks = np.maximum(1, np.ceil(np.array(QUANTILES) * up_to[-1]))
-    return LengthReport(int(bases[-1]), int(n50), tuple(lengths[np.searchsorted(up_to, ranks)].tolist()))
+        if batch.num_rows:
+            counter.add(batch.filter(first_rows(batch.column("contig_id"), last)))
+            last = batch.column("contig_id")[-1].as_py()
+    return counter.report()

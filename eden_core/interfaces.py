@@ -42,6 +42,8 @@ class ShardState:
     """why reads from it cost more than they must, and what to do; None where they do not"""
     unsafe: str | None = None
     """why it cannot be read, or may not be read as it is, and what to do; None where it can"""
+    note: str | None = None
+    """what is worth knowing of it and needs no remedy"""
 
 
 @dataclass(frozen=True)

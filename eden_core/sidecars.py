@@ -20,7 +20,9 @@ from eden_core.mixing import digest_of
 CACHE_VARIABLE = "EDEN_CACHE_DIR"
 """environment variable: the folder of sidecars whose own folder cannot be written; else `eden` in the user's cache folder"""
 
-_MAGIC = b"eden arrays 1\n"
+MAGIC = b"eden arrays 1\n"
+"""how such a file begins"""
+
 _log = logging.getLogger(__name__)
 
 Build = Callable[[Path], Mapping[str, NDArray[Any]]]
@@ -123,7 +125,7 @@ def _locked(target: Path) -> Iterator[None]:
 
 def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with path.open("wb") as file:
-        file.write(_MAGIC)
+        file.write(MAGIC)
         for name, array in arrays.items():
             line = f"{name}\n"
             file.write(line.rjust(len(line) + -(file.tell() + len(line)) % 64).encode())  # so that the array is aligned
@@ -132,7 +134,7 @@ def _write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _mapped(path: str) -> Iterator[tuple[str, NDArray[Any]]]:
     with open(path, "rb") as file:  # noqa: PTH123
-        if file.readline() != _MAGIC:
+        if file.readline() != MAGIC:
             raise FormatError(f"{path} is no file of arrays that this version of Eden writes: remove it, and it is made anew")
         while name := file.readline().decode().strip():
             version = np.lib.format.read_magic(file)

@@ -20,6 +20,7 @@ app = typer.Typer(
 def main() -> None:
     """Run `eden`."""
     from eden_core.cli.demo import demo
+    from eden_core.cli.doctor import doctor
     from eden_core.cli.import_ import import_command
     from eden_core.cli.inspect import inspect
     from eden_core.cli.plugins import plugins
@@ -30,6 +31,7 @@ def main() -> None:
     app.command("import")(import_command)
     app.command("split")(split_command)
     app.command("inspect")(inspect)
+    app.command("doctor")(doctor)
     app.command("replay")(replay)
     app.command("preview")(preview)
     app.command("plugins")(plugins)

@@ -1,85 +1,71 @@
-"""`eden inspect`: what an index holds, and how full packed rows are."""
+"""`eden inspect`: what is this?"""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from eden_core.assembly import opened_index, opened_store
+from eden_core.assembly import opened_index
+from eden_core.cli.descriptions import contig_lines, description_lines
+from eden_core.describing import Lookup, describe
 from eden_core.errors import ConfigurationError
-from eden_core.inspecting import (
-    QUANTILES,
-    IndexReport,
-    LengthClass,
-    PackingReport,
-    index_files,
-    inspect_index,
-    inspect_packing,
-)
+from eden_core.inspecting import IndexReport, LengthClass, PackingReport, index_files, inspect_index, inspect_packing
 from eden_core.planning import Packing
 from eden_core.sources import SourceSettings
 from eden_core.window_lengths import LengthSource
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Folder that eden-precompute wrote indexes to, or an index.", metavar="PATH")],
+    path: Annotated[Path, typer.Argument(help="Whatever it is: a folder or a file.", metavar="PATH")],
     *,
-    packing: Annotated[bool, typer.Option("--packing", help="Show how full rows are, packed and not.")] = False,
+    packing: Annotated[bool, typer.Option("--packing", help="Of indexes: show how full rows are, packed and not.")] = False,
     seq_length: Annotated[int | None, typer.Option(min=1, help="Tokens a row [default: the window size].")] = None,
     pack_by: Annotated[str, typer.Option(help='"length" or "sample".')] = "length",
     pad_segments_to: Annotated[int, typer.Option(help='As of packing="thd".')] = 1,
     separate_segments: Annotated[bool, typer.Option("--separate-segments", help='As of packing="concat".')] = False,
     split_windows: Annotated[bool, typer.Option("--split-windows", help="As of --pack-by sample.")] = False,
     use_control_tags: Annotated[bool, typer.Option("--use-control-tags", help="Leave room for control tags.")] = False,
+    all_shards: Annotated[bool, typer.Option("--all", help="List the contigs of every shard where no table does.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sequence_db_dir: Annotated[str | None, typer.Option(help="Where the store lies [default: beside the index].")] = None,
     contigs: Annotated[str | None, typer.Option(help="Table with the lengths of contigs.", metavar="FILE")] = None,
     store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
 ) -> None:
-    """Describe indexes: windows, contigs and their lengths; with --packing, how full rows are. Bases are not read."""
+    """Say what a file or folder is, what it holds and what to do with it next. Bases are not read."""
     kind = "concat" if separate_segments else "thd"
     chosen = Packing(kind, pack_by, pad_segments_to, separate_segments, split_windows)
     if not packing and (seq_length is not None or use_control_tags or chosen != Packing("thd")):
         raise ConfigurationError("the options of rows go with --packing: without it, an index is described as it is")
-    reports: dict[str, dict[str, Any]] = {}
-    for split, place in index_files(path).items():
-        opened = opened_index(index, place, None)
-        beside = opened_store(store, sequence_db_dir or str(Path(place).parent), None)
-        report = inspect_index(LengthSource(opened, beside, contigs))
-        reports[split] = asdict(report)
-        lines = _described(split, report)
-        if packing:
-            settings = SourceSettings(beside, opened, contigs=contigs, use_control_tags=use_control_tags)
-            found = inspect_packing(settings, chosen, seq_length or opened.tiling.window_size)
-            reports[split]["packing"] = asdict(found)
-            lines += _compared(found, kind if pad_segments_to > 1 or separate_segments else "concat or thd")
-        if not as_json:
-            print("\n".join(lines))
-    if as_json:
-        print(json.dumps(reports, indent=1))
+    lookup = Lookup(store, index, sequence_db_dir, contigs, all_shards)
+    if packing:
+        reports = {
+            split: _packed(place, lookup, chosen, seq_length, use_control_tags=use_control_tags)
+            for split, place in index_files(path).items()
+        }
+        name = kind if pad_segments_to > 1 or separate_segments else "concat or thd"
+        described = {split: asdict(report) | {"packing": asdict(found)} for split, (report, found) in reports.items()}
+        lines = [
+            line
+            for split, (report, found) in reports.items()
+            for line in (f"{split}: {report.location}", *contig_lines(report, drawn=False), *_compared(found, name))
+        ]
+    else:
+        description = describe(path, lookup)
+        described, lines = asdict(description), description_lines(description)
+    print(json.dumps(described, indent=1) if as_json else "\n".join(lines))
 
 
-def _described(split: str, report: IndexReport) -> list[str]:
-    tail = ", tails kept" if report.keep_tail else ""
-    shortest = f", of {report.min_length:,} at least" if report.min_length else ""
-    lines = [
-        f"{split}: {report.location}",
-        f"  windows  {report.windows:>16,}  of {report.window_size:,} bases every {report.stride:,}{shortest}{tail}",
-        f"  contigs  {report.contigs:>16,}",
-    ]
-    if report.lengths is None:
-        return [*lines, "  bases             unknown: neither the index nor the store nor a contigs.parquet beside them knows"]
-    names = ("shortest", *(f"{q:.0%}" for q in QUANTILES[1:-1]), "longest")
-    quantiles = ", ".join(f"{name} {length:,}" for name, length in zip(names, report.lengths.quantiles, strict=True))
-    return [
-        *lines,
-        f"  bases    {report.lengths.bases:>16,}",
-        f"  N50      {report.lengths.n50:>16,}",
-        f"  lengths  {quantiles}",
-    ]
+def _packed(
+    place: str, lookup: Lookup, packing: Packing, seq_length: int | None, *, use_control_tags: bool
+) -> tuple[IndexReport, PackingReport]:
+    index = opened_index(lookup.index, place, None)
+    store = lookup.opened_store(Path(place).parent)
+    report = inspect_index(LengthSource(index, store, lookup.contigs))
+    settings = SourceSettings(store, index, contigs=lookup.contigs, use_control_tags=use_control_tags)
+    return report, inspect_packing(settings, packing, seq_length or index.tiling.window_size)
 
 
 def _compared(report: PackingReport, packing: str) -> list[str]:

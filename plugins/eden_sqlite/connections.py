@@ -7,31 +7,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain
 from urllib.parse import quote
 
 import apsw
 
 from eden_core.errors import FormatError
-
-_MAGIC = b"SQLite format 3\0"
-_UTF8 = 1
-_libc = ctypes.CDLL(None)
-_NETWORK = frozenset(
-    {
-        0x6969,  # NFS
-        0xFF534D42,  # CIFS
-        0xFE534D42,  # SMB2
-        0x0BD00BD0,  # Lustre
-        0x47504653,  # GPFS
-        0x19830326,  # BeeGFS
-        0x00C36400,  # Ceph
-        0x65735546,  # FUSE
-        0x01021997,  # 9P
-        0x5346414F,  # AFS
-    }
-)
-"""`f_type` of network file systems (linux/magic.h, and what those outside the kernel tree answer)"""
+from eden_core.file_systems import is_on_network
+from eden_sqlite.headers import HEADER_BYTES, Header, unfinished
 
 
 @dataclass
@@ -154,39 +137,24 @@ def file_system_error(error: apsw.Error, path: str, connection: apsw.Connection 
 
 
 def _check(path: str) -> int:
-    """Check that a file is a sound UTF-8 database at rest (sqlite.org/fileformat2.html, section 1.3).
+    """Check that a file is a sound UTF-8 database at rest.
 
     Returns:
         How many of its bytes should be mapped into memory.
     """
     file, places = _opened(path)
     try:
-        header, size = os.read(file, 100), os.fstat(file).st_size
-        local = not _on_network(file)
+        header = Header(os.read(file, HEADER_BYTES), os.fstat(file).st_size)
+        local = not is_on_network(file)
     finally:
         os.close(file)
-    if len(header) < 100 or header[:16] != _MAGIC:
-        what = "is empty (0 bytes)" if size == 0 else "is not an SQLite database"
-        what += " but a Parquet table" if header[:4] == b"PAR1" else ""
-        raise FormatError(
-            f"{path} {what}; copy it again, or write it again with eden import (a shard) or eden-precompute (a window database)"
-        )
-    page_size = int.from_bytes(header[16:18], "big")
-    page_size = 65_536 if page_size == 1 else page_size
-    pages = int.from_bytes(header[28:32], "big")
-    counted = header[24:28] == header[92:96]  # else an old writer left the page count behind
-    if counted and size < pages * page_size:
-        raise FormatError(f"{path} is truncated: {size} bytes of {pages * page_size}; copy or write it again")
-    encoding = int.from_bytes(header[56:60], "big")
-    if encoding not in {0, _UTF8}:
-        raise FormatError(f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8'")
-    for place in places:
-        _check_siblings(place)
+    for fault in chain([header.fault(path)], map(unfinished, places)):
+        if fault is not None:
+            raise FormatError(fault)
     # Without the pointer map SQLite walks a chain of pages to the offset: through a memory map that walk is 18 times faster
     # when warm. With it a map only costs memory and cold reads. On a network file system a read that fails would not be an
     # error that can be tried again, but a SIGBUS that ends the process.
-    pointer_map = any(header[52:56])
-    return size if local and not pointer_map else 0
+    return header.size if local and not header.pointer_map else 0
 
 
 def _opened(path: str) -> tuple[int, set[str]]:
@@ -197,22 +165,3 @@ def _opened(path: str) -> tuple[int, set[str]]:
         if error.errno != errno.ELOOP:
             raise
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC), {path, os.path.realpath(path)}
-
-
-def _on_network(file: int) -> bool:
-    """Return whether fstatfs(2) says that an open file lies on a network file system; its `f_type` is the first word."""
-    found = (ctypes.c_long * 32)()
-    return not _libc.fstatfs(file, found) and found[0] & 0xFFFFFFFF in _NETWORK
-
-
-def _check_siblings(path: str) -> None:
-    for suffix, remedy in (("-wal", "PRAGMA journal_mode=DELETE"), ("-journal", "PRAGMA user_version")):
-        try:
-            size = Path(path + suffix).stat().st_size
-        except FileNotFoundError:
-            continue
-        if size:
-            raise FormatError(
-                f"{path}{suffix} holds {size} bytes that belong to {path}: the database is being written, or its writer was "
-                f"killed. When no writer runs, complete it with: sqlite3 {path} '{remedy}'"
-            )

@@ -23,9 +23,10 @@ from eden_core.errors import (
     ShardNotFoundError,
     StaleIndexError,
 )
-from eden_core.interfaces import SequenceStore, ShardSummary
+from eden_core.interfaces import SequenceStore, ShardState, ShardSummary
 from eden_core.sequence_ids import check_sample, extract_sample_id
 from eden_sqlite.connections import ConnectionPool, Database, file_system_error, process_pool
+from eden_sqlite.headers import state_of_shard
 from eden_sqlite.writing import new_database
 
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -111,6 +112,18 @@ class SqliteShards(SequenceStore):
             rows.insert(connection)
         self.close()
         return ShardSummary(sample, str(target), rows.count, rows.bases)
+
+    def shard_state(self, sample: str) -> ShardState:
+        """Look at the header of a shard, and at what lies beside it.
+
+        Raises:
+            ShardNotFoundError: there is no such shard.
+        """
+        path = self._shard_path(check_sample(sample))
+        try:
+            return state_of_shard(path, sample)
+        except FileNotFoundError as error:
+            raise ShardNotFoundError(f"{self.location} has no shard of sample {sample!r}: {path} is missing") from error
 
     def fingerprint(self) -> str:
         """Return the store's name: no option changes a byte, and the shards of a large store cannot be read cheaply."""

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from plain import write_seed_shard
 
 
 def run(command, *arguments, code=0):
@@ -26,14 +27,45 @@ def data(lambda_fasta, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_folder_is_described_split_by_split(data):
-    lines = run("eden", "inspect", data).splitlines()
-    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == ["train", "validation", "test"]
-    assert [line.split()[0] for line in lines[1:6]] == ["windows", "contigs", "bases", "N50", "lengths"]
+def headings(text: str) -> list[str]:
+    return [line.partition(":")[0] for line in text.splitlines() if line and not line.startswith(" ")]
 
 
-def test_one_index_is_described_alone(data):
-    assert run("eden", "inspect", data / "test_windows.db").startswith(f"test_windows.db: {data / 'test_windows.db'}\n")
+def test_a_data_folder_is_described_part_by_part(data):
+    parts = ["store", "table of contigs", *["table of runs"] * 2, *["split"] * 3, *["index"] * 3]
+    text = run("eden", "inspect", data)
+    assert headings(text) == ["data folder", *parts, "next", "next"]
+    assert f"next: EdenDataModule(data_dir='{data}')\nnext: eden doctor {data}\n" in text
+
+
+def test_an_index(data):
+    text = run("eden", "inspect", data / "test_windows.db")
+    assert text.startswith(f"index: {data / 'test_windows.db'}\n")
+    assert "of 1,024 bases every 1,000" in text
+    assert "samples                 1  the largest 'lambda': 2 contigs, 3,000 bases\n  tags     PHAGE 2\n" in text
+
+
+def test_lengths_are_drawn(data):
+    lines = run("eden", "inspect", data / "contigs.parquet").splitlines()
+    few, many = (next(line.split() for line in lines if bounds in line) for bounds in ("500 - 1 kb", "1 kb - 2 kb"))
+    assert (few[4:], many[5:]) == (["#", "3.0%", "#", "1.0%"], ["#" * 24, "97.0%", "#" * 24, "99.0%"])
+    assert lines[-1] == f"next: eden-precompute {data}/contigs.parquet {data}/train_windows.db"
+
+
+def test_json_of_a_data_folder(data):
+    found = json.loads(run("eden", "inspect", data, "--json"))
+    assert found["kind"] == "data folder"
+    assert [part["contigs"]["contigs"] for part in found["parts"] if part["kind"] == "index"] == [30, 1, 2]
+
+
+def test_a_store_is_listed_in_part_unless_all_is_asked_for(tmp_path):
+    for i in range(40):
+        write_seed_shard(tmp_path, f"S{i}", {f"BCR__ECT-S{i}__CT1-1": "ACGT"})
+    some, every = (run("eden", "inspect", tmp_path, *options).split() for options in ((), ("--all",)))
+    assert some[some.index("listed") :][:2] == ["listed", "32"]
+    assert some[some.index("estimated") :][:2] == ["estimated", "40"]
+    assert every[every.index("listed") :][:2] == ["listed", "40"]
+    assert "estimated" not in every
 
 
 def test_packing_is_compared_with_one_window_a_row(data):
@@ -57,7 +89,7 @@ def test_lengths_that_nothing_knows_are_said_to_be_unknown(small, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere.db",), "nowhere.db"),
+        (("nowhere.db",), "nowhere.db: there is no such file or folder"),
         ((".", "--pack-by", "sample"), "go with --packing"),
         ((".", "--packing", "--split-windows"), "split_windows needs pack_by='sample'"),
         ((".",), "holds no index"),

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from eden_core import extract_sample_id
-from eden_sqlite import connections
 from eden_sqlite.store import SqliteShards
 
 SHIM = r"""
@@ -152,7 +151,7 @@ def test_a_read_that_hangs_in_a_worker_is_warned_about_with_rank_worker_and_shar
 
 def test_on_a_network_file_system_shards_are_not_mapped(small, tmp_path, shim, right):
     """There a page that cannot be read must be an error, not a SIGBUS: so reads reach the shim in the seed's format too."""
-    text = f"import ctypes\nfrom eden_sqlite import connections\nconnections._on_network = lambda file: True\n{READING}"
+    text = f"import ctypes\nfrom eden_sqlite import connections\nconnections.is_on_network = lambda file: True\n{READING}"
     (tmp_path / "read.py").write_text(
         text.format(directory=str(small.directory), windows=str(small.windows), mode="raise", workers=0)
     )
@@ -161,11 +160,3 @@ def test_on_a_network_file_system_shards_are_not_mapped(small, tmp_path, shim, r
     done = subprocess.run([sys.executable, tmp_path / "read.py"], env=environment, capture_output=True, text=True, timeout=100)
     assert done.stdout == right, done.stderr
     assert "Stale file handle" in done.stderr
-
-
-def test_the_kind_of_a_file_system_is_told(small, monkeypatch):
-    found = subprocess.run(["stat", "-f", "-c", "%t", small.directory], capture_output=True, text=True, check=True).stdout
-    with small.windows.open() as file:
-        assert not connections._on_network(file.fileno())
-        monkeypatch.setattr(connections, "_NETWORK", {int(found, 16)})
-        assert connections._on_network(file.fileno())
