@@ -74,7 +74,7 @@ class ConnectionPool:
             return found
         while len(self._databases) >= max(1, limit):
             self._close(next(iter(self._databases)))
-        opened = self._databases[path] = Database(path, _open_readonly(path, cache_pages))
+        opened = self._databases[path] = Database(path, open_readonly(path, cache_pages))
         return opened
 
     def blob(self, database: Database, key: str, limit: int, opener: Callable[[], apsw.Blob]) -> apsw.Blob:
@@ -119,8 +119,15 @@ def process_pool() -> ConnectionPool:
     return _pools[-1]
 
 
-def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
-    """Open a database; of the metadata calls, each a round trip on a network file system, SQLite itself makes most."""
+def open_readonly(path: str, cache_pages: int) -> apsw.Connection:
+    """Open a database that the caller closes.
+
+    Of the metadata calls, each a round trip on a network file system, SQLite itself makes most.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is not a sound UTF-8 SQLite file at rest.
+    """
     mapped = _check(path)
     # Immutable spares the locks and stats of every statement, and works in read-only folders; the checks above make it safe.
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"  # noqa: PTH100 - resolves no links, unlike Path.resolve
@@ -179,7 +186,10 @@ def _check(path: str) -> int:
         raise FormatError(f"{path} is truncated: {size} bytes of {pages * page_size}; copy or write it again")
     encoding = int.from_bytes(header[56:60], "big")
     if encoding not in {0, _UTF8}:
-        raise FormatError(f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8'")
+        raise FormatError(
+            f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8', which is what "
+            f"sqlite3 {path} .dump | sqlite3 NEW.sqlite does"
+        )
     for place in places:
         _check_siblings(place)
     # Without the pointer map SQLite walks a chain of pages to the offset: through a memory map that walk is 18 times faster

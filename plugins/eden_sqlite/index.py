@@ -14,6 +14,7 @@ from eden_core.errors import FormatError, InputError, WindowOutOfRangeError
 from eden_core.interfaces import IndexSummary, WindowIndex
 from eden_core.mixing import digest_of
 from eden_core.tiling import DEFAULT_RESERVE, Tiling
+from eden_sqlite.checking import check_windows, digests_match
 from eden_sqlite.connections import file_system_error, process_pool
 from eden_sqlite.writing import new_database
 
@@ -116,6 +117,14 @@ class SqliteIndex(WindowIndex):
             counts = np.diff(np.array([*firsts, first], np.int64))
             columns = [pa.array(ids, pa.string()), pa.array(firsts, pa.int64()), pa.array(counts)]
             yield pa.RecordBatch.from_arrays([*columns, pa.nulls(len(ids), pa.int64())], schema=_CONTIG_SCHEMA)
+
+    def check(self) -> None:
+        """Let SQLite look at every page, and see that windows are numbered without gaps."""
+        check_windows(self.location, self._query, self._length)
+
+    def matches(self, contigs: Iterable[pa.RecordBatch]) -> bool | None:
+        """Compare the digests in the metadata."""
+        return digests_match(self._metadata, contigs)
 
     def fingerprint(self) -> str:
         """Return a digest of the metadata and of rows sampled evenly through the table."""
