@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.batch import Windows
+from eden_core.errors import FormatError
 from eden_core.interfaces import SequenceStore
 from eden_core.runs import N_RUNS, SOFT_MASKED, Runs, n_runs, soft_masked
 
 _BASES_AT_ONCE = 1 << 22
+_BASES_NEAR_A_FAULT = 1 << 10
 _FINDERS = {N_RUNS: n_runs, SOFT_MASKED: soft_masked}
 _DIGITS = 32
 """of a digest, as `eden_core.contigs.DETAILS` says"""
@@ -23,13 +25,14 @@ class Contents:
         length: bases so far.
         letters: int64 [256], how often each byte occurs, where it was asked for.
         nul: zero-based position of the first NUL byte; None: there is none.
-        nuls: how many there are.
+        fault: why the bases from some place on could not be read; None: they could.
     """
 
     def __init__(self, *, counted: bool = False) -> None:
-        self.length = self.nuls = 0
+        self.length = 0
         self.letters = np.zeros(256, np.int64) if counted else None
         self.nul: int | None = None
+        self.fault: str | None = None
         self._digest = sha256()
         self._runs: dict[str, list[Runs]] = {table: [] for table in _FINDERS}
 
@@ -39,7 +42,6 @@ class Contents:
         place = bases.find(0)
         if place >= 0:
             self.nul = self.length + place if self.nul is None else self.nul
-            self.nuls += bases.count(0)
         for table, finder in _FINDERS.items():
             found = finder(bases)
             if found is not None:
@@ -97,20 +99,47 @@ def contents_of(
 def _contents_of_one(store: SequenceStore, contig_id: str, length: int, *, counted: bool) -> Contents:
     contents = Contents(counted=counted)
     for start in range(0, length, _BASES_AT_ONCE):
-        contents.add(_read(store, [contig_id], np.array([start]), np.array([min(_BASES_AT_ONCE, length - start)]))[0])
+        stop = min(start + _BASES_AT_ONCE, length)
+        try:
+            contents.add(_read_piece(store, contig_id, start, stop))
+        except FormatError:
+            _add_to_fault(contents, store, contig_id, stop)
+            break
     return contents
+
+
+def _add_to_fault(contents: Contents, store: SequenceStore, contig_id: str, stop: int) -> None:
+    """Go on in small pieces, up to the one that is damaged."""
+    for start in range(contents.length, stop, _BASES_NEAR_A_FAULT):
+        try:
+            contents.add(_read_piece(store, contig_id, start, min(start + _BASES_NEAR_A_FAULT, stop)))
+        except FormatError as error:
+            contents.fault = f"from position {start} on they cannot be read: {error}"
+            return
+        if contents.nul is not None:  # a hole, of which SQLite reads single pages without complaint
+            return
+    contents.fault = f"they can be read in small pieces only up to position {stop}"
 
 
 def _contents_of_some(
     store: SequenceStore, contig_ids: Sequence[str], lengths: NDArray[np.int64], *, counted: bool
 ) -> Iterator[Contents]:
     filled = np.flatnonzero(lengths)  # of no bases there is nothing to read
-    pieces = iter(_read(store, [contig_ids[i] for i in filled.tolist()], np.zeros(filled.size, np.int64), lengths[filled]))
+    try:
+        pieces = iter(_read(store, [contig_ids[i] for i in filled.tolist()], np.zeros(filled.size, np.int64), lengths[filled]))
+    except FormatError:
+        for contig_id, length in zip(contig_ids, lengths.tolist(), strict=True):
+            yield _contents_of_one(store, contig_id, length, counted=counted)
+        return
     for length in lengths.tolist():
         contents = Contents(counted=counted)
         if length:
             contents.add(next(pieces))
         yield contents
+
+
+def _read_piece(store: SequenceStore, contig_id: str, start: int, stop: int) -> bytes:
+    return _read(store, [contig_id], np.array([start]), np.array([stop - start]))[0]
 
 
 def _read(

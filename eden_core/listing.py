@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from eden_core.atomic import atomic_path, refuse_existing
 from eden_core.contents import contents_of
 from eden_core.contigs import COUNTED, DETAILS, SCHEMA
-from eden_core.errors import InputError, ShardNotFoundError
+from eden_core.errors import FormatError, InputError, ShardNotFoundError
 from eden_core.importing import CONTIGS
 from eden_core.interfaces import ExecutorFactory, SequenceStore
 from eden_core.plugins import installed_plugins
@@ -117,6 +117,8 @@ def _rows(store: SequenceStore, sample: str, *, digests: bool) -> Iterator[pa.Re
 def _details(store: SequenceStore, sample: str, ids: list[str], lengths: pa.Array) -> list[pa.Array]:
     found = []
     for contig_id, contents in zip(ids, contents_of(store, ids, lengths.to_numpy(), counted=True), strict=True):
+        if contents.fault is not None:
+            raise FormatError(f"the bases of contig {contig_id!r} of sample {sample!r} are damaged: {contents.fault}")
         if contents.nul is not None:
             raise InputError(
                 f"contig {contig_id!r} of sample {sample!r} holds NUL bytes, the first at position {contents.nul} (from 0): "

@@ -189,8 +189,10 @@ class _SampleCheck:
             self._result.contigs += 1
             self._result.bases += one.length
             if one.nul is not None:
-                what = f"contig {ids[i]} holds {one.nuls} NUL bytes, the first at position {one.nul} (from 0)"
+                what = f"contig {ids[i]} holds NUL bytes, the first at position {one.nul} (from 0)"
                 self._problem("nul-bytes", f"{what}: a hole in the file", self._reimport)
+            elif one.fault is not None:
+                self._problem("damaged-contig", f"the bases of contig {ids[i]} are damaged: {one.fault}", self._reimport)
             elif digests is not None and same[i] and one.digest != digests[i]:
                 what = f"the bases of contig {ids[i]} have the digest {one.digest}, and the table says {digests[i]}"
                 self._problem("bases", what, self._reimport)
@@ -212,7 +214,7 @@ class _SampleCheck:
         if starts.size and (starts[0] < 0 or ends.max() > length or (starts >= ends).any() or (starts[1:] < ends[:-1]).any()):
             what = f"runs of {contig_id} are out of order, overlap, or lie outside its {length} bases"
             self._problem("runs", what, self._reimport, where=place)
-        elif contents is not None and contents.nul is None:
+        elif contents is not None and contents.nul is None and contents.fault is None:
             wanted = contents.runs(table)
             if not (np.array_equal(wanted[0], starts) and np.array_equal(wanted[1], ends)):
                 what = f"it lists {starts.size} runs of {contig_id}, and its bases have {_described(wanted)}"

@@ -38,9 +38,7 @@ def check_sequences(database: Database) -> None:
     kind = query("SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = 'sequences'")
     if kind != [("table", 0)]:
         found = "no table 'sequences'" if not kind else "its 'sequences' as a view, or WITHOUT ROWID"
-        raise FormatError(
-            f"{database.path} has {found}; expected a plain table with contig_id and nt_sequence"
-        )
+        raise FormatError(f"{database.path} has {found}; expected a plain table with contig_id and nt_sequence")
     other = query(
         "SELECT contig_id, typeof(contig_id), typeof(nt_sequence) FROM sequences "
         "WHERE typeof(contig_id) != 'text' OR typeof(nt_sequence) != 'text' LIMIT 1"

@@ -45,7 +45,7 @@ class Database:
     def close(self) -> None:
         """Close the handles, then the file."""
         for blob in self.blobs.values():
-            blob.close()
+            blob.close(True)  # what a read met must not keep the others open
         self.connection.close()
 
 
@@ -86,7 +86,7 @@ class ConnectionPool:
             return found
         while len(self._blobs) >= max(1, limit):
             (_, old_key), old = self._blobs.popitem(last=False)
-            old.blobs.pop(old_key).close()
+            old.blobs.pop(old_key).close(True)
         opened = database.blobs[key] = opener()
         self._blobs[place] = database
         return opened
