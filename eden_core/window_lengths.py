@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eden_core.batch import Windows, offsets_of
-from eden_core.contigs import SCHEMA, sort_contigs, sorted_contigs
+from eden_core.contigs import SCHEMA, sorted_contigs
 from eden_core.errors import ConfigurationError, InputError, NotSupportedError
 from eden_core.importing import CONTIGS
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.runs import RunLimit
+from eden_core.sorting import sorted_batches
 
 WINDOWS_AT_ONCE = 1 << 18
 
@@ -93,7 +94,7 @@ class LengthSource:
         if self.table is not None:
             return sorted_contigs(self.table)
         try:
-            return sort_contigs(self.store.contigs())
+            return sorted_batches(batch.select(SCHEMA.names).cast(SCHEMA) for batch in self.store.contigs())
         except NotSupportedError as error:
             raise ConfigurationError(
                 f"the lengths of windows are needed, and neither index {self.index.location} nor store "

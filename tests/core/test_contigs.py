@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eden_core import errors
-from eden_core.contigs import count_contigs, read_contigs, sorted_contigs
+from eden_core.contigs import column_names, count_contigs, read_contigs, sorted_contigs
 
 
 def table(path, ids, lengths):
@@ -115,3 +115,52 @@ def test_a_column_twice(tmp_path):
     pq.write_table(twice, tmp_path / "c.parquet")
     with pytest.raises(errors.InputError, match="more than one column contig_id"):
         count_contigs(tmp_path / "c.parquet")
+
+
+INTERVALS = {"contig_id": ["b", "a", "b", "a"], "length": [5, 5, 5, 5], "start": [7, 0, 2, 5], "digest": list("wxyz")}
+
+
+def test_further_columns_are_read_when_asked_for(tmp_path):
+    pq.write_table(pa.table(INTERVALS), tmp_path / "c.parquet")
+    found = list(read_contigs(tmp_path / "c.parquet", ("digest", "start")))
+    assert found[0].schema.names == ["contig_id", "length", "digest", "start"]
+    assert found[0]["digest"].to_pylist() == list("wxyz")
+    assert column_names(tmp_path / "c.parquet") == tuple(INTERVALS)
+
+
+def test_intervals_come_by_contig_and_start(tmp_path):
+    pq.write_table(pa.table(INTERVALS), tmp_path / "c.parquet")
+    found = [row for batch in sorted_contigs(tmp_path / "c.parquet", ("start", "digest")) for row in batch.to_pylist()]
+    assert [(row["contig_id"], row["start"], row["digest"]) for row in found] == [
+        ("a", 0, "x"),
+        ("a", 5, "z"),
+        ("b", 2, "y"),
+        ("b", 7, "w"),
+    ]
+
+
+def test_intervals_that_overlap_are_named(tmp_path):
+    pq.write_table(pa.table(INTERVALS | {"length": [5, 6, 5, 5]}), tmp_path / "c.parquet")
+    with pytest.raises(errors.InputError, match="'a' from base 5 to 10 overlaps 'a' from base 0 to 6"):
+        list(sorted_contigs(tmp_path / "c.parquet", ("start",)))
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ({"start": [1, 2, -3, 4]}, "start is negative in row 3"),
+        ({"start": [1.5, 2, 3, 4]}, "column start holds double, expected integers"),
+        ({"digest": [1, 2, 3, 4]}, "column digest holds int64, expected strings"),
+        ({"digest": ["a", None, "c", "d"]}, "digest is null in row 2"),
+    ],
+)
+def test_bad_further_columns_are_named(tmp_path, column, message):
+    pq.write_table(pa.table(INTERVALS | column), tmp_path / "c.parquet")
+    with pytest.raises(errors.InputError, match=message):
+        list(read_contigs(tmp_path / "c.parquet", ("start", "digest")))
+
+
+def test_a_missing_further_column(tmp_path):
+    pq.write_table(pa.table({"contig_id": ["a"], "length": [1]}), tmp_path / "c.parquet")
+    with pytest.raises(errors.InputError, match="lacks the column digest"):
+        list(read_contigs(tmp_path / "c.parquet", ("digest",)))
