@@ -197,6 +197,10 @@ class WindowIndex(_Closing, ABC):
     """what users write as `index=`"""
     tiling: Tiling
     """how the sequences were cut; available once constructed"""
+    contigs_digest: int | None = None
+    """`ContigDigests.contigs` of what the index was built from; None: not known"""
+    bases_digest: int | None = None
+    """`ContigDigests.bases` of the same; None: not known"""
 
     def __init__(self, location: str) -> None:
         self.location = str(location)
@@ -246,18 +250,6 @@ class WindowIndex(_Closing, ABC):
         Raises:
             FormatError: the index is damaged; the message says how, and names it.
         """
-
-    def matches(self, contigs: Iterable[pa.RecordBatch]) -> bool | None:
-        """Say whether the index was built from exactly these contigs, where their numbers of windows alone cannot tell.
-
-        Args:
-            contigs: as `build` takes them.
-
-        Returns:
-            False: an id, a length or a digest is another; True: all are the same, digests among them; None: the index, or
-            the contigs, cannot tell.
-        """
-        return None
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -10,12 +10,14 @@ import pyarrow.parquet as pq
 
 from eden_core.contigs import BATCH_ROWS, count_contigs
 from eden_core.errors import InputError
-from eden_core.sorting import first_fall, sorted_batches
+from eden_core.sorted_files import first_fall
+from eden_core.sorting import sorted_batches
 
 TYPES = {
     "contig_id": pa.string(),
     "length": pa.int64(),
     "start": pa.int64(),
+    "contig_length": pa.int64(),
     "digest": pa.string(),
     "sample": pa.string(),
 }

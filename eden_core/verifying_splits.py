@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from eden_core.digests import ContigDigests
 from eden_core.errors import EdenError
 from eden_core.interfaces import WindowIndex
 from eden_core.ordered_rows import TYPES, OrderedRows, first_value, ordered_rows, read_columns
@@ -17,8 +18,7 @@ from eden_core.plugins import installed_plugins
 from eden_core.problems import Problems
 from eden_core.tiling import Tiling
 
-_SPLIT_COLUMNS = ("contig_id", "length", "start", "digest")
-_INDEX_COLUMNS = ("contig_id", "length", "start", "digest")
+_COLUMNS = ("contig_id", "length", "start", "contig_length", "digest")
 
 
 def check_splits(contigs: Path, splits: Mapping[str, Path], problems: Problems) -> int:
@@ -27,7 +27,7 @@ def check_splits(contigs: Path, splits: Mapping[str, Path], problems: Problems) 
     Raises:
         InputError: a table cannot be read.
     """
-    columns = {name: [c for c in read_columns(path) if c in _SPLIT_COLUMNS] for name, path in splits.items()}
+    columns = {name: [c for c in read_columns(path) if c in _COLUMNS] for name, path in splits.items()}
     schemas = {name: pa.schema([(c, TYPES[c]) for c in some]) for name, some in columns.items()}
     streams = {name: OrderedRows(ordered_rows(splits[name], columns[name]), schemas[name]) for name in splits}
     check = _SplitCheck(contigs, splits, problems)
@@ -75,6 +75,12 @@ class _SplitCheck:
         if pc.any(other).as_py():
             values = [first_value(column, other) for column in (rows["contig_id"], rows["length"], lengths)]
             self._note("split-length", name, what.format(*values), pc.sum(other).as_py())
+        if "contig_length" in rows.column_names:
+            other = pc.not_equal(rows["contig_length"], lengths)
+            if pc.any(other).as_py():
+                values = [first_value(column, other) for column in (rows["contig_id"], rows["contig_length"], lengths)]
+                what = "contig {} has {} bases in all here, and the table of contigs says {}".format(*values)
+                self._note("split-length", name, what, pc.sum(other).as_py())
         if "digest" in rows.column_names and "digest" in contigs.column_names:
             other = pc.not_equal(rows["digest"], contigs["digest"].take(rows["place"]))
             if pc.any(other).as_py():
@@ -174,17 +180,15 @@ def check_index(check: IndexCheck) -> IndexResult:
 class _Windows:
     def __init__(self, check: IndexCheck, index: WindowIndex, result: IndexResult) -> None:
         self._check, self._index, self._result = check, index, result
-        self._columns = [c for c in read_columns(Path(check.table)) if c in _INDEX_COLUMNS]
+        self._columns = [c for c in read_columns(Path(check.table)) if c in _COLUMNS]
         self._remedy = _rebuild(check, index.tiling)
         self._differences = 0
 
     def compare(self) -> None:
         """Compare windows, then digests of all contigs where the index has them."""
-        first = next(self._index.contigs(), None)
-        schema = first.schema if first is not None else pa.schema([("contig_id", pa.string()), ("windows", pa.int64())])
-        if ("start" in schema.names) != ("start" in self._columns):
-            what = "one is of intervals of contigs (column start), the other of whole contigs"
-            self._note("index-windows", f"index and table differ: {what}", 1)
+        schema = next(iter(self._index.contigs())).schema
+        if "start" in self._columns:
+            self._intervals("start" in schema.names)
             return
         found = OrderedRows(self._in_order(), schema)
         for batch in self._rows():
@@ -194,6 +198,14 @@ class _Windows:
             self._unknown(rows)
         if not self._differences:
             self._digests()
+
+    def _intervals(self, indexed: bool) -> None:
+        """Of intervals, windows lie where the plugin puts them: only the digest is compared."""
+        if not indexed:
+            self._note("index-windows", f"it is of whole contigs, and {self._check.table} is of intervals (column start)", 1)
+            return
+        self._result.notes.append(f"{self._check.location}: windows of intervals are compared by their digest only")
+        self._digests()
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
         return ordered_rows(Path(self._check.table), self._columns)
@@ -251,12 +263,20 @@ class _Windows:
             self._note("index-windows", what, len(rows))
 
     def _digests(self) -> None:
-        matches = self._index.matches(self._rows()) if self._check.whole else None
-        if matches is False:
-            what = f"it was built before contigs of {self._check.table} changed: a length or a digest is another"
-            self._note("index-stale", what, 1)
-        elif matches is None:
-            self._result.notes.append(f"{self._check.location}: whether bases changed since it was built cannot be told")
+        """Compare what numbers of windows do not tell: lengths, and bases where both sides have digests."""
+        if self._check.whole and self._index.contigs_digest is not None:
+            digests = ContigDigests()
+            for batch in self._rows():
+                digests.add(batch)
+            if self._index.contigs_digest != digests.contigs:
+                what = f"it was built before a length of {self._check.table} changed, or for contigs too short for a window"
+                self._note("index-stale", what, 1)
+                return
+            if None not in {self._index.bases_digest, digests.bases}:
+                if self._index.bases_digest != digests.bases:
+                    self._note("index-stale", f"it was built before bases of contigs in {self._check.table} changed", 1)
+                return
+        self._result.notes.append(f"{self._check.location}: whether bases changed since it was built cannot be told")
 
     def _note(self, kind: str, what: str, count: int) -> None:
         self._differences += count

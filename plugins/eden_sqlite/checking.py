@@ -1,12 +1,9 @@
 """Damage and disagreement in SQLite files that single reads do not meet."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import apsw
-import numpy as np
-import pyarrow as pa
 
 from eden_core.errors import FormatError
 from eden_sqlite.connections import Database, file_system_error
@@ -62,32 +59,6 @@ def check_windows(location: str, query: Callable[[str], list[Any]], windows: int
     gaps = query(_GAPS)[0][0]
     if gaps:
         raise FormatError(f"{location} is damaged: {gaps} windows do not follow the one before in their contig")
-
-
-def digests_match(metadata: Mapping[str, int], contigs: Iterable[pa.RecordBatch]) -> bool | None:
-    """Compare `contigs_digest` (ids and lengths) and `bases_digest` (digests of contigs) of some metadata with contigs.
-
-    Returns:
-        False: one differs; True: both are the same; None: one of them is missing, or contigs have no digests.
-    """
-    named, of_bases = hashlib.blake2b(digest_size=7), hashlib.blake2b(digest_size=7)
-    digests = "bases_digest" in metadata
-    for batch in contigs:
-        if {"start"} & set(batch.schema.names):
-            return None
-        ids, lengths = batch.column("contig_id").to_pylist(), np.asarray(batch.column("length")).tolist()
-        named.update("".join(f"{i}\t{n}\n" for i, n in zip(ids, lengths, strict=True)).encode())
-        if "digest" not in batch.schema.names:
-            digests = False
-        elif digests:
-            of_bases.update("".join(batch.column("digest").to_pylist()).encode())
-    if "contigs_digest" in metadata and metadata["contigs_digest"] != int.from_bytes(named.digest(), "big"):
-        return False
-    if not digests:
-        return None
-    if metadata["bases_digest"] != int.from_bytes(of_bases.digest(), "big"):
-        return False
-    return True if "contigs_digest" in metadata else None
 
 
 def _quick_check(location: str, query: Callable[[str], list[Any]]) -> None:

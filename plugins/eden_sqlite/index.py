@@ -14,7 +14,7 @@ from eden_core.errors import FormatError, InputError, WindowOutOfRangeError
 from eden_core.interfaces import IndexSummary, WindowIndex
 from eden_core.mixing import digest_of
 from eden_core.tiling import DEFAULT_RESERVE, Tiling
-from eden_sqlite.checking import check_windows, digests_match
+from eden_sqlite.checking import check_windows
 from eden_sqlite.connections import file_system_error, process_pool
 from eden_sqlite.writing import new_database
 
@@ -28,7 +28,16 @@ _LOOKUP = """
 SELECT w.sequence_id, w.window_in_seq_idx FROM carray(?) AS wanted
 CROSS JOIN window_mappings AS w ON w.window_idx = wanted.value
 """
-_INTEGERS = {"window_size", "stride", "window_min_length_threshold", "total_windows", "keep_tail", "reserve"}
+_INTEGERS = {
+    "window_size",
+    "stride",
+    "window_min_length_threshold",
+    "total_windows",
+    "keep_tail",
+    "reserve",
+    "contigs_digest",
+    "bases_digest",
+}
 _FILES = 128
 _CACHE_PAGES = 512
 _SAMPLED_ROWS = 64
@@ -61,6 +70,7 @@ class SqliteIndex(WindowIndex):
             self._metadata = self._checked_metadata()
             self._length = self._checked_length()
             self.tiling = self._tiling()
+            self.contigs_digest, self.bases_digest = (self._metadata.get(key) for key in ("contigs_digest", "bases_digest"))
         except FormatError:
             self.close()
             raise
@@ -121,10 +131,6 @@ class SqliteIndex(WindowIndex):
     def check(self) -> None:
         """Let SQLite look at every page, and see that windows are numbered without gaps."""
         check_windows(self.location, self._query, self._length)
-
-    def matches(self, contigs: Iterable[pa.RecordBatch]) -> bool | None:
-        """Compare the digests in the metadata."""
-        return digests_match(self._metadata, contigs)
 
     def fingerprint(self) -> str:
         """Return a digest of the metadata and of rows sampled evenly through the table."""

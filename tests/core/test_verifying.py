@@ -21,6 +21,7 @@ from in_threads import InThread
 from plain import write_seed_shard
 
 from eden_core import Tiling
+from eden_core.digests import ContigDigests
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.precompute import precompute
 from eden_core.splitting import split_contigs
@@ -69,17 +70,21 @@ def rewrite(path: Path, change) -> None:
 
 def set_bases_digests(folder) -> None:
     """Write the metadata that says of which bases an index was built."""
-    from hashlib import blake2b
+    join_digests(folder)
+    for split in ("train", "validation"):
+        digests = ContigDigests()
+        for batch in pq.ParquetFile(folder / f"{split}.parquet").iter_batches():
+            digests.add(batch)
+        insert = ("INSERT OR REPLACE INTO metadata VALUES ('bases_digest', ?)", (digests.bases,))
+        execute(folder / f"{split}_windows.db", insert)
 
+
+def join_digests(folder) -> None:
+    """Write the digests of contigs into their splits."""
     digests = pq.read_table(folder / "contigs.parquet", columns=["contig_id", "digest"])
     for split in ("train", "validation"):
-        joined = pq.read_table(folder / f"{split}.parquet").select(["contig_id", "length"]).join(digests, "contig_id")
-        joined = joined.sort_by("contig_id")
-        pq.write_table(joined, folder / f"{split}.parquet")
-        text = "".join(joined["digest"].to_pylist()).encode()
-        value = int.from_bytes(blake2b(text, digest_size=7).digest(), "big")
-        insert = ("INSERT OR REPLACE INTO metadata VALUES ('bases_digest', ?)", (value,))
-        execute(folder / f"{split}_windows.db", insert)
+        table = pq.read_table(folder / f"{split}.parquet", columns=["contig_id", "length"])
+        pq.write_table(table.join(digests, "contig_id").sort_by("contig_id"), folder / f"{split}.parquet")
 
 
 def test_a_clean_folder(folder):
@@ -255,12 +260,7 @@ def test_an_index_older_than_a_contig_of_other_bases(folder):
     sequences = {name.rpartition("__")[2]: bases for name, bases in bases_of(folder).items() if "-s2__" in name}
     import_sample(folder, "s2", sequences | {"c3": "T" + sequences["c3"][1:] if sequences["c3"][0] != "T" else "A"})
     assert [one.kind for one in checked(folder).problems] == ["split-stale"]
-    digests = pq.read_table(folder / "contigs.parquet", columns=["contig_id", "digest"])
-    for split in ("train", "validation"):
-        rewrite(
-            folder / f"{split}.parquet",
-            lambda table: table.select(["contig_id", "length"]).join(digests, "contig_id").sort_by("contig_id"),
-        )
+    join_digests(folder)
     [problem] = checked(folder).problems
     assert problem.kind == "index-stale"
 
