@@ -23,8 +23,8 @@ from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
 from eden_core.tasks import run_tasks
 from eden_core.tiling import Tiling
-from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupTask, check_group
-from eden_core.verifying_splits import IndexCheck, check_index, check_splits
+from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group
+from eden_core.verifying_splits import IndexCheck, IndexResult, check_index, check_splits
 
 SPLITS = ("train", "validation", "test")
 _INDEX_SUFFIX = "_windows.db"
@@ -125,11 +125,10 @@ class _Run:
                 f"{self._table} has no digests, so whether bases changed cannot be told; "
                 f"eden contigs --store {self._store} {self._folder} --digests --force writes them as they are now"
             )
-        self._check_shards(wanted)
         self._check_splits()
-        self._check_indexes()
+        self._check_shards_and_indexes(wanted)
 
-    def _check_shards(self, wanted: Callable[[int], int]) -> None:
+    def _check_shards_and_indexes(self, wanted: Callable[[int], int]) -> None:
         with installed_plugins().store(self._store, str(self._folder)) as store:
             present = sorted(store.samples(), key=os.fsencode)
         runs = tuple(name for name in RUN_TABLES if (self._folder / name).is_file())
@@ -138,7 +137,7 @@ class _Run:
             named = write_groups(self._contig_rows(), scratch, CONTIG_ROWS, groups)
             for table in runs:
                 write_groups(_run_rows(self._folder / table), scratch, table, groups)
-            only = present[0] if len(present) == 1 and present[0] not in named else None
+            only = present[0] if len(present) == 1 and (present[0] not in named or named <= {present[0], ""}) else None
             if only is not None:
                 named = {only}
             self._compare_samples(named, set(present))
@@ -148,24 +147,40 @@ class _Run:
             for sample in both:
                 members[group_of(sample, groups)].append(sample)
             places = str(self._folder), self._store, str(self._table), str(scratch)
-            self._run(
-                [
-                    GroupTask(*places, group, frozenset(some), read.intersection(some), only, runs)
-                    for group, some in enumerate(members)
-                ]
-            )
+            tasks = [
+                GroupTask(*places, group, frozenset(some), read.intersection(some), only, runs)
+                for group, some in enumerate(members)
+            ]
+            self._run([*self._indexes(), *tasks])
 
-    def _run(self, tasks: list[GroupTask]) -> None:
-        steps = len(tasks)
-        self._progress(0, steps)
-        for done, (_, result) in enumerate(run_tasks(check_group, tasks, self._factory), 1):
+    def _run(self, tasks: list[GroupTask | IndexCheck]) -> None:
+        self._progress(0, len(tasks))
+        tilings = {}
+        for done, (task, result) in enumerate(run_tasks(_check, tasks, self._factory), 1):
             if isinstance(result, Exception):
                 raise result
-            self.result.samples_read += result.samples
-            self.result.contigs_read += result.contigs
-            self.result.bases_read += result.bases
-            self.problems.extend(result.problems)
-            self._progress(done, steps)
+            if isinstance(result, GroupResult):
+                self.result.samples_read += result.samples
+                self.result.contigs_read += result.contigs
+                self.result.bases_read += result.bases
+            elif isinstance(task, IndexCheck):
+                self.result.windows += result.windows
+                self.result.notes += result.notes
+                tilings[task.location] = result.tiling
+            self.problems.extend(result.problems.listed())
+            self._progress(done, len(tasks))
+        self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
+        self.result.notes.sort()
+
+    def _indexes(self) -> list[IndexCheck]:
+        indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
+        self.result.indexes = [path.name for path in indexes]
+        checks = []
+        for path in indexes:
+            split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")
+            table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
+            checks.append(IndexCheck(str(path), self._index, str(table), whole))
+        return checks
 
     def _groups(self, shards: int) -> int:
         """Return into how many groups samples are shared out: of a size that fits into memory."""
@@ -195,24 +210,9 @@ class _Run:
         if splits:
             self.result.contigs_in_no_split = check_splits(self._table, splits, self.problems)
 
-    def _check_indexes(self) -> None:
-        indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
-        checks = []
-        for path in indexes:
-            split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")
-            table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
-            checks.append(IndexCheck(str(path), self._index, str(table), whole))
-        tilings = {}
-        for check, result in run_tasks(check_index, checks, self._factory):
-            if isinstance(result, Exception):
-                raise result
-            self.problems.extend(result.problems.listed())
-            self.result.notes += result.notes
-            self.result.windows += result.windows
-            tilings[check.location] = result.tiling
-        self.result.indexes = [path.name for path in indexes]
-        self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
-        self.result.notes.sort()
+
+def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
+    return check_group(task) if isinstance(task, GroupTask) else check_index(task)
 
 
 def _with_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

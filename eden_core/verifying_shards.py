@@ -1,7 +1,7 @@
 """Whether shards hold what the tables of contigs and runs say."""
 
 from collections.abc import Callable, Iterator, KeysView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from eden_core.grouping import Group
 from eden_core.interfaces import SequenceStore
 from eden_core.ordered_rows import OrderedRows, first_value
 from eden_core.plugins import installed_plugins
-from eden_core.problems import Problem, Problems
+from eden_core.problems import Problems
 from eden_core.runs import N_RUNS, SOFT_MASKED, Runs
 from eden_core.sequence_columns import samples_of
 
@@ -59,20 +59,19 @@ class GroupResult:
     """whose bases were read"""
     contigs: int = 0
     bases: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: Problems = field(default_factory=Problems)
 
 
 def check_group(task: GroupTask) -> GroupResult:
     """Check the samples of a group; what is wrong with one does not stop the others."""
-    folder, result, problems = Path(task.folder), GroupResult(), Problems()
+    folder, result = Path(task.folder), GroupResult()
     contigs = Group(folder, CONTIG_ROWS, task.group, task.only)
     runs = {table: Group(folder, table, task.group, task.only) for table in task.runs}
     with installed_plugins().store(task.store, task.data_dir) as store:
         for sample in sorted({*contigs.samples, *(name for group in runs.values() for name in group.samples)}):
             found = {table: _RunsOfSample(group.rows(sample)) for table, group in runs.items()}
-            check = _SampleCheck(task, store, sample, found, problems, result)
+            check = _SampleCheck(task, store, sample, found, result)
             check.run(contigs.rows(sample))
-    result.problems = tuple(problems.listed())
     return result
 
 
@@ -83,10 +82,9 @@ class _SampleCheck:
         store: SequenceStore,
         sample: str,
         runs: "dict[str, _RunsOfSample]",
-        problems: Problems,
         result: GroupResult,
     ) -> None:
-        self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, problems
+        self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, result.problems
         self._result, self._damaged = result, False
         self._where = f"sample {sample}"
         self._reimport = f"eden import SOURCE --out {task.data_dir} --sample {sample} --force"

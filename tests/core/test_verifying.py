@@ -23,6 +23,7 @@ from plain import write_seed_shard
 from eden_core import Tiling
 from eden_core.digests import ContigDigests
 from eden_core.errors import ConfigurationError, InputError
+from eden_core.listing import list_contigs
 from eden_core.precompute import precompute
 from eden_core.splitting import split_contigs
 from eden_core.verifying import verify
@@ -363,6 +364,15 @@ def test_a_single_shard_serves_every_id(tmp_path):
     assert checked(tmp_path).problems == []
     change(tmp_path, "DELETE FROM sequences WHERE contig_id = 'chr2'", "all")
     assert kinds(tmp_path) == {("missing-contig", "sample all")}
+
+
+def test_a_single_shard_has_runs_too(tmp_path):
+    write_seed_shard(tmp_path, "all", {"chr1": "ACNNGT", "chr2": "GG"})
+    list_contigs(tmp_path, InThread(), digests=True)
+    pq.write_table(pa.table({"contig_id": ["chr1"], "start": [2], "end": [4]}), tmp_path / "n_runs.parquet")
+    assert checked(tmp_path).problems == []
+    pq.write_table(pa.table({"contig_id": ["chr1"], "start": [2], "end": [5]}), tmp_path / "n_runs.parquet")
+    assert kinds(tmp_path) == {("runs", "n_runs.parquet")}
 
 
 def test_nothing_is_left_behind(folder):
