@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
 from eden_core.tasks import run_tasks
 from eden_core.tiling import Tiling
-from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group
+from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying_splits import IndexCheck, IndexResult, check_index, check_splits
 
 SPLITS = ("train", "validation", "test")
@@ -118,12 +119,13 @@ class _Run:
         self._folder, self._table, self._store, self._index = folder, table, store, index
         self._factory, self._progress = factory, progress
         self._columns = read_columns(table)
+        self._relist = relisted(store, str(folder), str(table))
 
     def check(self, wanted: Callable[[int], int]) -> None:
         if "digest" not in self._columns:
             self.result.notes.append(
                 f"{self._table} has no digests, so whether bases changed cannot be told; "
-                f"eden contigs --store {self._store} {self._folder} --digests --force writes them as they are now"
+                f"{self._relist} writes them as they are now"
             )
         self._check_splits()
         self._check_shards_and_indexes(wanted)
@@ -197,12 +199,11 @@ class _Run:
             what = f"{self._table} names it, and {self._folder} has no shard of it"
             if not sample:
                 what = f"{self._table} has contigs of no sample, which only a single shard in {self._folder} could serve"
-            remedy = f"eden import SOURCE --out {self._folder} --sample {sample or 'NAME'}"
+            remedy = shlex.join(["eden", "import", "SOURCE", "--out", str(self._folder), "--sample", sample or "NAME"])
             self.problems.add("missing-shard", f"sample {sample}", what, remedy)
         for sample in present - named:
             what = f"{self._folder} has a shard of it, and {self._table} does not name it"
-            remedy = f"eden contigs --store {self._store} {self._folder} --out {self._table} --digests --force"
-            self.problems.add("extra-shard", f"sample {sample}", what, f"{remedy}, or remove the shard")
+            self.problems.add("extra-shard", f"sample {sample}", what, f"{self._relist}, or remove the shard")
 
     def _check_splits(self) -> None:
         splits = {name: path for name in SPLITS if (path := self._folder / f"{name}.parquet").is_file()}

@@ -1,5 +1,6 @@
 """Whether shards hold what the tables of contigs and runs say."""
 
+import shlex
 from collections.abc import Callable, Iterator, KeysView
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -62,6 +63,11 @@ class GroupResult:
     problems: Problems = field(default_factory=Problems)
 
 
+def relisted(store: str, data_dir: str, contigs: str) -> str:
+    """Return the command that lists the contigs of shards as they are."""
+    return shlex.join(["eden", "contigs", "--store", store, data_dir, "--out", contigs, "--digests", "--force"])
+
+
 def check_group(task: GroupTask) -> GroupResult:
     """Check the samples of a group; what is wrong with one does not stop the others."""
     folder, result = Path(task.folder), GroupResult()
@@ -87,8 +93,8 @@ class _SampleCheck:
         self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, result.problems
         self._result, self._damaged = result, False
         self._where = f"sample {sample}"
-        self._reimport = f"eden import SOURCE --out {task.data_dir} --sample {sample} --force"
-        self._relist = f"eden contigs --store {task.store} {task.data_dir} --out {task.contigs} --digests --force"
+        self._reimport = shlex.join(["eden", "import", "SOURCE", "--out", task.data_dir, "--sample", sample, "--force"])
+        self._relist = relisted(task.store, task.data_dir, task.contigs)
 
     def run(self, rows: Iterator[pa.RecordBatch]) -> None:
         """Check the shard against the rows of its sample."""

@@ -1,6 +1,10 @@
+from itertools import combinations
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eden_core.problems import Problems
 from eden_core.verifying_splits import check_splits
@@ -73,3 +77,28 @@ def test_intervals_that_overlap_or_lie_outside(check, rows, problem):
 
 def test_intervals_beside_a_whole_contig(check):
     assert check(train=[("b", 50, 50)], test=[("b", 200)])[1] == [("split-overlap", "train.parquet and test.parquet", 1)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["train", "test"]), st.sampled_from(IDS), st.integers(0, 90), st.integers(1, 10)), min_size=1
+    )
+)
+def test_overlaps_are_those_of_all_pairs(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("splits")
+    pq.write_table(pa.table({"contig_id": IDS, "length": LENGTHS}), folder / "contigs.parquet")
+    paths = {}
+    for name in {row[0] for row in rows}:
+        paths[name] = folder / f"{name}.parquet"
+        some = sorted((contig_id, start, length) for split, contig_id, start, length in rows if split == name)
+        ids, starts, lengths = map(list, zip(*some, strict=True))
+        pq.write_table(pa.table({"contig_id": ids, "start": starts, "length": lengths}), paths[name])
+    problems = Problems()
+    unused = check_splits(folder / "contigs.parquet", paths, problems)
+    overlapping = [
+        one
+        for one, other in combinations(rows, 2)
+        if one[1] == other[1] and one[2] < other[2] + other[3] and other[2] < one[2] + one[3]
+    ]
+    assert bool(problems.listed()) == bool(overlapping)
+    assert unused == len(set(IDS) - {row[1] for row in rows})
