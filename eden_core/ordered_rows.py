@@ -23,6 +23,9 @@ TYPES = {
 }
 """columns of a table of contigs that are read; the first two are always there"""
 
+TABLE_COLUMNS = ("contig_id", "length", "start", "contig_length", "digest")
+"""those that splits and indexes are compared by"""
+
 
 def read_columns(path: Path) -> tuple[str, ...]:
     """Return which columns of `TYPES` a table of contigs has.

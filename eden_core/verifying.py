@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,8 +25,9 @@ from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
 from eden_core.tasks import run_tasks
 from eden_core.tiling import Tiling
+from eden_core.verifying_indexes import IndexCheck, IndexResult, check_index
 from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
-from eden_core.verifying_splits import IndexCheck, IndexResult, check_index, check_splits
+from eden_core.verifying_splits import check_splits
 
 SPLITS = ("train", "validation", "test")
 _INDEX_SUFFIX = "_windows.db"
@@ -137,8 +139,7 @@ class _Run:
         groups = self._groups(len(present))
         with scratch_folder(self._folder, "verify") as scratch:
             named = write_groups(self._contig_rows(), scratch, CONTIG_ROWS, groups)
-            for table in runs:
-                write_groups(_run_rows(self._folder / table), scratch, table, groups)
+            runs = tuple(table for table in runs if self._readable(table, partial(self._write_runs, table, scratch, groups)))
             only = present[0] if len(present) == 1 and (present[0] not in named or named <= {present[0], ""}) else None
             if only is not None:
                 named = {only}
@@ -159,6 +160,9 @@ class _Run:
         self._progress(0, len(tasks))
         tilings = {}
         for done, (task, result) in enumerate(run_tasks(_check, tasks, self._factory), 1):
+            if isinstance(result, InputError) and isinstance(task, IndexCheck):
+                self._damaged(Path(task.table), result)
+                continue
             if isinstance(result, Exception):
                 raise result
             if isinstance(result, GroupResult):
@@ -207,9 +211,26 @@ class _Run:
 
     def _check_splits(self) -> None:
         splits = {name: path for name in SPLITS if (path := self._folder / f"{name}.parquet").is_file()}
+        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_columns, path))}
         self.result.splits = list(splits)
         if splits:
             self.result.contigs_in_no_split = check_splits(self._table, splits, self.problems)
+
+    def _write_runs(self, table: str, scratch: Path, groups: int) -> None:
+        write_groups(_run_rows(self._folder / table), scratch, table, groups)
+
+    def _readable(self, table: str, read: Callable[[], object]) -> bool:
+        try:
+            read()
+        except InputError as error:
+            self._damaged(self._folder / table, error)
+            return False
+        return True
+
+    def _damaged(self, table: Path, error: InputError) -> None:
+        out = ["--out", str(self._folder), "--force"]
+        made_by = ["import", "SOURCE"] if table.name in RUN_TABLES else ["split", str(self._table)]
+        self.problems.add("damaged-table", str(table), str(error), shlex.join(["eden", *made_by, *out]))
 
 
 def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:

@@ -381,6 +381,18 @@ def test_nothing_is_left_behind(folder):
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+@pytest.mark.parametrize("table", ["train.parquet", "n_runs.parquet"])
+def test_a_damaged_table(folder, table):
+    (folder / table).write_bytes((folder / table).read_bytes()[:-50])
+    assert kinds(folder) == {("damaged-table", table)}
+
+
+def test_a_damaged_table_of_contigs_cannot_be_verified(folder):
+    (folder / "contigs.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="not a Parquet file"):
+        checked(folder)
+
+
 def test_no_folder_and_no_table(folder, tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         checked(tmp_path / "nowhere")
