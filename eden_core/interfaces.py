@@ -47,6 +47,19 @@ class ShardState:
 
 
 @dataclass(frozen=True)
+class OptimizeSummary:
+    """What became of a shard that was to be made fast."""
+
+    sample: str
+    location: str
+    """of the fast shard"""
+    rewritten: bool
+    """False: it was fast already, and was left as it is or copied"""
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
 class IndexSummary:
     """What an index build wrote."""
 
@@ -150,17 +163,20 @@ class SequenceStore(_Closing, ABC):
         """
         raise NotSupportedError(f"store {self.name!r} has no state of shards to look at")
 
-    def optimize_shard(self, sample: str, target: str | None = None) -> ShardSummary:
-        """Rewrite a shard so that reads cost as little as they can; what it holds stays the same.
+    def optimize_shard(self, sample: str, target: str | None = None, *, force: bool = False) -> OptimizeSummary:
+        """Rewrite a shard so that reads cost as little as they can; what it holds stays the same. Repeatable.
 
         Args:
-            sample: the sample whose shard is rewritten.
+            sample: the sample whose shard is rewritten; one that is fast already is left as it is.
             target: another store's location to write to; None: the shard is replaced, once the new one is known to hold the
                 same bases.
+            force: whether a shard that is fast already is rewritten too, and another one at `target` replaced.
 
         Raises:
             NotSupportedError: this store has no faster form of its shards.
-            FormatError: the shard is damaged.
+            FormatError: the shard is damaged, or being written.
+            OutputExistsError: `target` has a shard of the sample with other bases, without `force`.
+            OSError: the disk is full, or the folder cannot be written.
         """
         raise NotSupportedError(f"store {self.name!r} has no faster form of its shards")
 
@@ -230,6 +246,13 @@ class WindowIndex(_Closing, ABC):
         """Yield (contig_id: string, first_window: int64, windows: int64, length: int64 or null), in order of windows.
 
         An index of intervals has a further column `start` (int64): the base at which the first of these windows begins.
+        """
+
+    def check(self) -> None:
+        """Look for damage that looking up single windows may not meet; nothing is looked for unless overridden.
+
+        Raises:
+            FormatError: the index is damaged; the message says how, and names it.
         """
 
     @abstractmethod

@@ -19,17 +19,23 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `eden`."""
+    from eden_core.cli.contigs import contigs_command
     from eden_core.cli.demo import demo
     from eden_core.cli.doctor import doctor
     from eden_core.cli.import_ import import_command
     from eden_core.cli.inspect import inspect
+    from eden_core.cli.optimize import optimize_command
     from eden_core.cli.plugins import plugins
     from eden_core.cli.preview import preview
     from eden_core.cli.replay import replay
     from eden_core.cli.split import split_command
+    from eden_core.cli.verify import verify_command
 
     app.command("import")(import_command)
     app.command("split")(split_command)
+    app.command("contigs")(contigs_command)
+    app.command("verify")(verify_command)
+    app.command("optimize")(optimize_command)
     app.command("inspect")(inspect)
     app.command("doctor")(doctor)
     app.command("replay")(replay)

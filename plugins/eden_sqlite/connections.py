@@ -28,7 +28,7 @@ class Database:
     def close(self) -> None:
         """Close the handles, then the file."""
         for blob in self.blobs.values():
-            blob.close()
+            blob.close(True)  # what a read met must not keep the others open
         self.connection.close()
 
 
@@ -57,7 +57,7 @@ class ConnectionPool:
             return found
         while len(self._databases) >= max(1, limit):
             self._close(next(iter(self._databases)))
-        opened = self._databases[path] = Database(path, _open_readonly(path, cache_pages))
+        opened = self._databases[path] = Database(path, open_readonly(path, cache_pages))
         return opened
 
     def blob(self, database: Database, key: str, limit: int, opener: Callable[[], apsw.Blob]) -> apsw.Blob:
@@ -69,7 +69,7 @@ class ConnectionPool:
             return found
         while len(self._blobs) >= max(1, limit):
             (_, old_key), old = self._blobs.popitem(last=False)
-            old.blobs.pop(old_key).close()
+            old.blobs.pop(old_key).close(True)
         opened = database.blobs[key] = opener()
         self._blobs[place] = database
         return opened
@@ -102,8 +102,15 @@ def process_pool() -> ConnectionPool:
     return _pools[-1]
 
 
-def _open_readonly(path: str, cache_pages: int) -> apsw.Connection:
-    """Open a database; of the metadata calls, each a round trip on a network file system, SQLite itself makes most."""
+def open_readonly(path: str, cache_pages: int) -> apsw.Connection:
+    """Open a database that the caller closes.
+
+    Of the metadata calls, each a round trip on a network file system, SQLite itself makes most.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it is not a sound UTF-8 SQLite file at rest.
+    """
     mapped = _check(path)
     # Immutable spares the locks and stats of every statement, and works in read-only folders; the checks above make it safe.
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1"  # noqa: PTH100 - resolves no links, unlike Path.resolve

@@ -61,7 +61,10 @@ class Header:
             return f"{path} is truncated: {self.size} bytes of {pages * self.page_size}; copy or write it again"
         encoding = int.from_bytes(self.start[56:60], "big")
         if encoding not in {0, _UTF8}:
-            return f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8'"
+            return (
+                f"{path} stores UTF-16 text, two bytes a base; write it again with PRAGMA encoding='UTF-8', which is what "
+                f"sqlite3 {path} .dump | sqlite3 NEW.sqlite does"
+            )
         return None
 
 

@@ -14,6 +14,7 @@ from eden_core.errors import FormatError, InputError, WindowOutOfRangeError
 from eden_core.interfaces import IndexSummary, WindowIndex
 from eden_core.mixing import digest_of
 from eden_core.tiling import DEFAULT_RESERVE, Tiling
+from eden_sqlite.checking import check_windows
 from eden_sqlite.connections import file_system_error, process_pool
 from eden_sqlite.stretches import CONTIG_SCHEMA, stretches
 from eden_sqlite.writing import new_database
@@ -123,6 +124,10 @@ class SqliteIndex(WindowIndex):
             if len(rows) != min(BATCH_ROWS, self._length - first):
                 raise FormatError(f"{self.location} lacks some of the windows 0 to {self._length - 1}; {_REBUILD}")
             yield rows
+
+    def check(self) -> None:
+        """Let SQLite look at every page, and see that windows are numbered without gaps."""
+        check_windows(self.location, self._query, self._length, intervals=bool(self._metadata.get("intervals")))
 
     def fingerprint(self) -> str:
         """Return a digest of the metadata and of rows sampled evenly through the table."""

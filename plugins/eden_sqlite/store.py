@@ -23,10 +23,12 @@ from eden_core.errors import (
     ShardNotFoundError,
     StaleIndexError,
 )
-from eden_core.interfaces import SequenceStore, ShardState, ShardSummary
+from eden_core.interfaces import OptimizeSummary, SequenceStore, ShardState, ShardSummary
 from eden_core.sequence_ids import check_sample, extract_sample_id
+from eden_sqlite.checking import check_sequences
 from eden_sqlite.connections import ConnectionPool, Database, file_system_error, process_pool
 from eden_sqlite.headers import state_of_shard
+from eden_sqlite.optimizing import optimize
 from eden_sqlite.writing import new_database
 
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -125,6 +127,19 @@ class SqliteShards(SequenceStore):
         except FileNotFoundError as error:
             raise ShardNotFoundError(f"{self.location} has no shard of sample {sample!r}: {path} is missing") from error
 
+    def check_shard(self, sample: str) -> None:
+        """Let SQLite look at every page of a sample's shard, and see that it holds text."""
+        path = self._shard_path(check_sample(sample))
+        pool = process_pool()
+        with pool.lock:
+            check_sequences(pool.database(path, self.max_open_files))
+
+    def optimize_shard(self, sample: str, target: str | None = None, *, force: bool = False) -> OptimizeSummary:
+        """Rewrite a sample's shard with a pointer map and larger pages, its schema and all its tables unchanged."""
+        path = self._shard_path(check_sample(sample))
+        self.close()
+        return optimize(sample, path, None if target is None else _shard_path(target, sample), force=force)
+
     def fingerprint(self) -> str:
         """Return the store's name: no option changes a byte, and the shards of a large store cannot be read cheaply."""
         return self.name
@@ -147,7 +162,7 @@ class SqliteShards(SequenceStore):
         return sorted((paths[s], s, start, i) for i, (s, start) in enumerate(zip(sequence_ids, starts, strict=True)))
 
     def _shard_path(self, sample: str) -> str:
-        return f"{self.location}{os.sep}{sample}{os.sep}glm_dataset_{sample}.sqlite"
+        return _shard_path(self.location, sample)
 
     def _path(self, sequence_id: str) -> str:
         if self._single is not None:
@@ -206,6 +221,10 @@ class SqliteShards(SequenceStore):
             f"no shard for sequence {sequence_id!r}: {path} is missing; among the samples there are {', '.join(some)}. Was the "
             "index built for another store?"
         )
+
+
+def _shard_path(location: str, sample: str) -> str:
+    return f"{location}{os.sep}{sample}{os.sep}glm_dataset_{sample}.sqlite"
 
 
 def _open_blob(database: Database, sequence_id: str) -> apsw.Blob:

@@ -1,0 +1,37 @@
+"""`eden contigs`: the table of contigs of shards that are there already."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eden_core.catalogue import CONTIGS
+from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.progress import bar
+from eden_core.listing import list_contigs
+
+
+def contigs_command(
+    *,
+    location: Annotated[Path, typer.Argument(help="Directory of the shards.", metavar="DIR")],
+    out: Annotated[Path | None, typer.Option(help="Table to write [default: DIR/contigs.parquet].", metavar="FILE")] = None,
+    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    digests: Annotated[bool, typer.Option("--digests", help="Read all bases, for digests and counts of letters.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing table.")] = False,
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """List the contigs of a store without copying it, so that shards need no import."""
+    table = location / CONTIGS if out is None else out
+    factory = executor_of(executor, workers, scheduler)
+    with bar("samples") as progress:
+        summary = list_contigs(location, factory, out=table, store=store, digests=digests, force=force, progress=progress)
+    print(f"{table}")
+    print(f"  samples  {summary.samples:>16,}")
+    print(f"  contigs  {summary.contigs:>16,}")
+    print(f"  bases    {summary.bases:>16,}")
+    print(f"  seconds  {summary.seconds:>16.2f}")
+    shares = ["--train", "0.9", "--validation", "0.05", "--test", "0.05"]
+    print(f"next: {shlex.join(['eden', 'split', str(table), '--out', str(location), *shares])}")
