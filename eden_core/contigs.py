@@ -1,6 +1,6 @@
 """Contig tables: Parquet files of (contig_id, length), checked, and sorted out of core where they are not."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -43,8 +43,21 @@ def count_contigs(path: str | Path) -> int:
     return int(_open(path).metadata.num_rows)
 
 
-def read_contigs(path: str | Path) -> Iterator[pa.RecordBatch]:
-    """Yield the contigs of a Parquet file as batches of `SCHEMA`, in file order. Further columns are ignored.
+def contig_columns(path: str | Path) -> list[str]:
+    """Return the names of a contig table's columns.
+
+    Raises:
+        InputError: as `count_contigs`.
+    """
+    return list(_open(path).schema_arrow.names)
+
+
+def read_contigs(path: str | Path, columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Yield the contigs of a Parquet file as batches of `SCHEMA`, in file order.
+
+    Args:
+        path: the file.
+        columns: further columns of the table that are wanted, unchecked and behind those of `SCHEMA`; others are ignored.
 
     Raises:
         InputError: no such file, not Parquet, a column is missing or wrongly typed, or a null, empty id or negative length
@@ -52,8 +65,11 @@ def read_contigs(path: str | Path) -> Iterator[pa.RecordBatch]:
     """
     first_row = 1
     try:
-        for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=SCHEMA.names):
-            yield _checked(batch, path, first_row)
+        for batch in _open(path).iter_batches(batch_size=BATCH_ROWS, columns=[*SCHEMA.names, *columns]):
+            checked = _checked(batch, path, first_row)
+            for name in columns:
+                checked = checked.append_column(batch.schema.field(name), batch.column(name))
+            yield checked
             first_row += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read on after row {first_row - 1}: {error}") from error

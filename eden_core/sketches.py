@@ -1,0 +1,211 @@
+"""Sketches of held-out sequence: which k-mers lie in which 1,000 bases, on disk and memory-mapped by every process."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.batch import numbers_of_ranges, offsets_of
+from eden_core.kmers import SAMPLED, K, sampled_kmers
+from eden_core.mixing import mix
+from eden_core.split_reading import Rows, Stretch
+
+BIN = 500
+"""bases; a window of held-out sequence is two bins, and windows begin at every bin"""
+
+REACH = 1500
+"""bases of the other side that shared k-mers of one window may be spread over"""
+
+CONTAINED = 0.05
+"""share of a window's k-mers that a match has at least; with `FEWEST`, see `eden_core.leakage`"""
+
+FEWEST = 4
+"""k-mers that a match has at least"""
+
+_MOST_BINS = 64
+_SLOTS = 8
+"""places in the filter for each k-mer"""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Windows of a sketch that have a match, each once; [M] each."""
+
+    windows: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    """sampled k-mers in common with the best stretch"""
+    rows: NDArray[np.int64]
+    """number of that stretch's row in its table"""
+    begins: NDArray[np.int64]
+    """where it begins in its contig, zero-based"""
+    ends: NDArray[np.int64]
+
+    def take(self, which: NDArray[np.bool_]) -> "Found":
+        """Return those where this is True."""
+        return Found(self.windows[which], self.shared[which], self.rows[which], self.begins[which], self.ends[which])
+
+    @classmethod
+    def best(cls, parts: Iterable["Found"]) -> "Found":
+        """Return the best match of each window; of equal ones, the one that begins first in the tables' order."""
+        columns = [(p.windows, p.shared, p.rows, p.begins, p.ends) for p in parts]
+        if not columns:
+            return cls(*(np.empty(0, np.int64) for _ in range(5)))
+        windows, shared, rows, begins, ends = (np.concatenate(column) for column in zip(*columns, strict=True))
+        order = np.lexsort((begins, rows, -shared, windows))
+        ordered = windows[order]
+        chosen = order[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if order.size else order
+        return cls(windows[chosen], shared[chosen], rows[chosen], begins[chosen], ends[chosen])
+
+
+class Sketch:
+    """The k-mers of held-out rows, by hash.
+
+    Bins are numbered through all rows, and a window has the number of its first bin. A k-mer that lies in more than 64
+    bins is kept in 64 or so of them, drawn by its hash: what each window then has of it still tells a match, and a
+    repeat costs no more than that.
+
+    Args:
+        folder: where `write` has put it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._hashes, self._bins, self._filter, self.sizes, self._begins_row, self.is_window = (
+            np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS
+        )
+        self._shift = np.uint64(64 - (self._filter.size.bit_length() - 1))
+
+    @classmethod
+    def write(cls, folder: Path, rows: Rows, stretches: Iterable[Stretch]) -> "Sketch":
+        """Sketch rows.
+
+        Args:
+            folder: an empty one.
+            rows: all of them, numbered from 0.
+            stretches: their bases, pieces with one base less than a k-mer in common.
+        """
+        bounds = cls.first_bins(rows.lengths)
+        hashes, bins = _entries(rows, bounds, stretches)
+        begins_row = np.zeros(int(bounds[-1]), bool)
+        begins_row[bounds[:-1]] = True
+        is_window = np.ones(begins_row.size, bool)
+        is_window[(bounds[1:] - 1)[np.diff(bounds) > 1]] = False
+        sizes = np.bincount(bins, minlength=begins_row.size)
+        sizes[:-1] += np.where(begins_row[1:], 0, sizes[1:])
+        arrays = hashes, bins, _filter_of(hashes), sizes, begins_row, is_window
+        for name, array in zip(_ARRAYS, arrays, strict=True):
+            np.save(folder / f"{name}.npy", array)
+        return cls(folder)
+
+    @staticmethod
+    def first_bins(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the first bin of rows of these lengths, and the number of all, int64 [R + 1]."""
+        return offsets_of(np.maximum(-(-lengths // BIN), 1))
+
+    def needed(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many k-mers windows must share with a stretch for a match, int64 [W]."""
+        sizes = self.sizes[windows]
+        needed = np.maximum(np.ceil(CONTAINED * sizes).astype(np.int64), FEWEST)
+        return np.asarray(np.where(sizes < FEWEST, np.iinfo(np.int64).max, needed), np.int64)
+
+    def search(self, stretch: Stretch, first_window: int = 0) -> Found:
+        """Return which windows, from `first_window` on, have a match in a stretch."""
+        hashes, positions = sampled_kmers(stretch.bases)
+        maybe = np.flatnonzero(self._filter[_slots(hashes, self._shift)])
+        hashes, positions = hashes[maybe], positions[maybe]
+        left = np.searchsorted(self._hashes, hashes, side="left")
+        counts = np.searchsorted(self._hashes, hashes, side="right") - left
+        places, which = numbers_of_ranges(left, counts)
+        bins = self._bins[places].astype(np.int64)
+        windows = np.concatenate([bins, bins - 1])
+        of_window = np.concatenate([self.is_window[bins], ~self._begins_row[bins]]) & (windows >= first_window)
+        hits = np.flatnonzero(of_window)
+        which = np.concatenate([which, which])[hits]
+        return self._densest(stretch, windows[hits], hashes[which], positions[which])
+
+    def _densest(
+        self, stretch: Stretch, windows: NDArray[np.int64], hashes: NDArray[np.uint64], positions: NDArray[np.int64]
+    ) -> Found:
+        """Return for each window where in the stretch most of its k-mers lie together, where these are enough."""
+        rows = np.searchsorted(stretch.offsets, positions, side="right") - 1
+        along = positions + rows * REACH  # so that nothing reaches from one row into the next
+        likely = self._likely(windows, along)
+        windows, hashes, along, rows = windows[likely], hashes[likely], along[likely], rows[likely]
+        # A tandem repeat has one k-mer many times: within a reach it counts once.
+        order = np.lexsort((along, along // REACH, hashes, windows))
+        keys = windows[order], hashes[order], along[order] // REACH
+        new = np.logical_or.reduce([key[1:] != key[:-1] for key in keys]) if order.size else np.empty(0, bool)
+        kept = np.sort(order[np.concatenate([[True], new])]) if order.size else order
+        windows, along, rows = windows[kept], along[kept], rows[kept]
+        order, counts = _counts(windows, along)
+        enough = np.flatnonzero(counts >= self.needed(windows[order]))
+        first, last = order[enough], order[np.minimum(enough + counts[enough] - 1, max(order.size - 1, 0))]
+        shift = stretch.rows.starts[rows[first]] - stretch.offsets[rows[first]] - rows[first] * REACH
+        begins, ends = along[first] + shift, along[last] + shift + K
+        return Found.best([Found(windows[first], counts[enough], stretch.rows.numbers[rows[first]], begins, ends)])
+
+    def _likely(self, windows: NDArray[np.int64], along: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which hits are of windows that have enough of them together."""
+        order, counts = _counts(windows, along)
+        dense = np.unique(windows[order[counts >= self.needed(windows[order])]])
+        return np.flatnonzero(np.isin(windows, dense))
+
+
+_ARRAYS = ("hashes", "bins", "filter", "sizes", "begins_row", "is_window")
+
+
+@lru_cache(maxsize=1)
+def opened_sketch(folder: str) -> Sketch:
+    """Return the sketch in a folder, opened once in each process."""
+    return Sketch(folder)
+
+
+def _counts(windows: NDArray[np.int64], along: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the hits in order of (window, position), and how many of its window lie within the reach from each on."""
+    keys = windows * (int(along.max(initial=0)) + REACH + 1) + along
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    return order, np.searchsorted(keys, keys + REACH, side="left") - np.arange(keys.size)
+
+
+def _entries(
+    rows: Rows, firsts: NDArray[np.int64], stretches: Iterable[Stretch]
+) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Return the k-mers that are kept, by hash, and the bin of each."""
+    hashes, bins = [np.empty(0, np.uint64)], [np.empty(0, np.int32)]
+    for stretch in stretches:
+        found, positions = sampled_kmers(stretch.bases)
+        piece = np.searchsorted(stretch.offsets, positions, side="right") - 1
+        row = stretch.rows.numbers[piece]
+        in_row = positions - stretch.offsets[piece] + stretch.rows.starts[piece] - rows.starts[row]
+        hashes.append(found)
+        bins.append((firsts[row] + in_row // BIN).astype(np.int32))
+    every, bin_of = np.concatenate(hashes), np.concatenate(bins)
+    order = np.argsort(every, kind="stable")
+    every, bin_of = every[order], bin_of[order]
+    kept = _seldom(every, bin_of)
+    return every[kept], bin_of[kept]
+
+
+def _seldom(hashes: NDArray[np.uint64], bins: NDArray[np.int32]) -> NDArray[np.bool_]:
+    firsts = np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])) if hashes.size else np.empty(0, np.int64)
+    counts = np.diff(np.append(firsts, hashes.size))
+    kept = np.ones(hashes.size, bool)
+    often = np.flatnonzero(np.repeat(counts > _MOST_BINS, counts))
+    chances = _MOST_BINS / np.repeat(counts, counts)[often]
+    kept[often] = mix(hashes[often], bins[often]) < (chances * 2.0**64).astype(np.uint64)
+    return kept
+
+
+def _filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    bits = max((_SLOTS * hashes.size).bit_length(), 10)
+    table = np.zeros(1 << bits, bool)
+    table[_slots(hashes, np.uint64(64 - bits))] = True
+    return table
+
+
+def _slots(hashes: NDArray[np.uint64], shift: np.uint64) -> NDArray[np.uint64]:
+    """Return the place in the filter: the highest bits that differ between hashes of a sketch."""
+    return (hashes * np.uint64(round(1 / SAMPLED))) >> shift
