@@ -39,7 +39,7 @@ def original_ids(ids: pa.Array) -> Iterator[pa.Array]:
     First what follows the second `__`, as in `TAG__FASTA-sample__ORIGINAL`; then what follows the last one.
     """
     for pattern in (_BEHIND_SECOND, _BEHIND_LAST):
-        yield pc.extract_regex(ids, pattern).field("rest")
+        yield pc.struct_field(pc.extract_regex(ids, pattern), "rest")
 
 
 class ContigPatterns:

@@ -250,10 +250,11 @@ def _compare(task: _Task) -> Found:
 
 def _leakage(rows: _HeldOut, sketch: Sketch, tables: Mapping[str, str], found: Mapping[str, Found], bases: int) -> Leakage:
     overlaps, pairs = [], []
-    for other, matches in found.items():
-        for name in rows.counts:
-            if SPLITS.index(name) <= SPLITS.index(other):
+    for name in rows.counts:
+        for other in SPLITS[: SPLITS.index(name)]:
+            if other not in found:
                 continue
+            matches = found[other]
             first, stop = rows.range_of(name)
             of_split = (matches.windows >= first) & (matches.windows < stop)
             checkable = sketch.sizes[first:stop][sketch.is_window[first:stop]] >= FEWEST

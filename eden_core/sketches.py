@@ -1,9 +1,10 @@
 """Sketches of held-out sequence: which k-mers lie in which 1,000 bases, on disk and memory-mapped by every process."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,11 @@ CONTAINED = 0.05
 FEWEST = 4
 """k-mers that a match has at least"""
 
-_MOST_BINS = 64
-_SLOTS = 8
-"""places in the filter for each k-mer"""
+_MOST_BINS = 16
+_SLOTS = 16
+"""bits in the filter for each k-mer"""
+_MOST_HITS = 1 << 20
+"""(k-mer, bin) pairs worked on at a time"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +66,8 @@ class Found:
 class Sketch:
     """The k-mers of held-out rows, by hash.
 
-    Bins are numbered through all rows, and a window has the number of its first bin. A k-mer that lies in more than 64
-    bins is kept in 64 or so of them, drawn by its hash: what each window then has of it still tells a match, and a
+    Bins are numbered through all rows, and a window has the number of its first bin. A k-mer that lies in more than 16
+    bins is kept in 16 or so of them, drawn by its hash: what each window then has of it still tells a match, and a
     repeat costs no more than that.
 
     Args:
@@ -75,7 +78,7 @@ class Sketch:
         self._hashes, self._bins, self._filter, self.sizes, self._begins_row, self.is_window = (
             np.asarray(np.load(Path(folder) / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS
         )
-        self._shift = np.uint64(64 - (self._filter.size.bit_length() - 1))
+        self._shift = np.uint64(64 - 3 - (self._filter.size.bit_length() - 1))
 
     @classmethod
     def write(cls, folder: Path, rows: Rows, stretches: Iterable[Stretch]) -> "Sketch":
@@ -94,7 +97,7 @@ class Sketch:
         is_window[(bounds[1:] - 1)[np.diff(bounds) > 1]] = False
         sizes = np.bincount(bins, minlength=begins_row.size)
         sizes[:-1] += np.where(begins_row[1:], 0, sizes[1:])
-        arrays = hashes, bins, _filter_of(hashes), sizes, begins_row, is_window
+        arrays: tuple[NDArray[Any], ...] = (hashes, bins, _filter_of(hashes), sizes, begins_row, is_window)
         for name, array in zip(_ARRAYS, arrays, strict=True):
             np.save(folder / f"{name}.npy", array)
         return cls(folder)
@@ -113,44 +116,62 @@ class Sketch:
     def search(self, stretch: Stretch, first_window: int = 0) -> Found:
         """Return which windows, from `first_window` on, have a match in a stretch."""
         hashes, positions = sampled_kmers(stretch.bases)
-        maybe = np.flatnonzero(self._filter[_slots(hashes, self._shift)])
+        maybe = np.flatnonzero(self._may_hold(hashes))
+        # In order of the hashes, neighbours are looked up in the same place.
+        maybe = maybe[np.argsort(hashes[maybe], kind="stable")]
         hashes, positions = hashes[maybe], positions[maybe]
-        left = np.searchsorted(self._hashes, hashes, side="left")
-        counts = np.searchsorted(self._hashes, hashes, side="right") - left
+        rows = np.searchsorted(stretch.offsets, positions, side="right") - 1
+        along = positions + rows * REACH  # so that nothing reaches from one row into the next
+        left = np.searchsorted(self._hashes, hashes)
+        held = left < self._hashes.size
+        held[held] = self._hashes[left[held]] == hashes[held]
+        # A tandem repeat has one k-mer many times: within a reach it counts once.
+        held[1:] &= (hashes[1:] != hashes[:-1]) | (along[1:] // REACH != along[:-1] // REACH)
+        held_places = np.flatnonzero(held)
+        held_places = held_places[np.argsort(along[held_places], kind="stable")]
+        left, along, rows = left[held_places], along[held_places], rows[held_places]
+        counts = np.searchsorted(self._hashes, hashes[held_places], side="right") - left
+        parts = [
+            self._densest(stretch, first_window, left[part], counts[part], along[part], rows[part])
+            for part in _parts(along, counts)
+        ]
+        return Found.best(parts)
+
+    def _may_hold(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        slots = _slots(hashes, self._shift)
+        return np.asarray((self._filter[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)) & 1, bool)
+
+    def _densest(
+        self,
+        stretch: Stretch,
+        first_window: int,
+        left: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        along: NDArray[np.int64],
+        rows: NDArray[np.int64],
+    ) -> Found:
+        """Return for each window where most of its k-mers lie together, where these are enough."""
         places, which = numbers_of_ranges(left, counts)
         bins = self._bins[places].astype(np.int64)
         windows = np.concatenate([bins, bins - 1])
-        of_window = np.concatenate([self.is_window[bins], ~self._begins_row[bins]]) & (windows >= first_window)
-        hits = np.flatnonzero(of_window)
-        which = np.concatenate([which, which])[hits]
-        return self._densest(stretch, windows[hits], hashes[which], positions[which])
-
-    def _densest(
-        self, stretch: Stretch, windows: NDArray[np.int64], hashes: NDArray[np.uint64], positions: NDArray[np.int64]
-    ) -> Found:
-        """Return for each window where in the stretch most of its k-mers lie together, where these are enough."""
-        rows = np.searchsorted(stretch.offsets, positions, side="right") - 1
-        along = positions + rows * REACH  # so that nothing reaches from one row into the next
-        likely = self._likely(windows, along)
-        windows, hashes, along, rows = windows[likely], hashes[likely], along[likely], rows[likely]
-        # A tandem repeat has one k-mer many times: within a reach it counts once.
-        order = np.lexsort((along, along // REACH, hashes, windows))
-        keys = windows[order], hashes[order], along[order] // REACH
-        new = np.logical_or.reduce([key[1:] != key[:-1] for key in keys]) if order.size else np.empty(0, bool)
-        kept = np.sort(order[np.concatenate([[True], new])]) if order.size else order
-        windows, along, rows = windows[kept], along[kept], rows[kept]
-        order, counts = _counts(windows, along)
-        enough = np.flatnonzero(counts >= self.needed(windows[order]))
-        first, last = order[enough], order[np.minimum(enough + counts[enough] - 1, max(order.size - 1, 0))]
-        shift = stretch.rows.starts[rows[first]] - stretch.offsets[rows[first]] - rows[first] * REACH
+        hits = np.concatenate([self.is_window[bins], ~self._begins_row[bins]]) & (windows >= first_window)
+        windows, which = windows[hits], np.concatenate([which, which])[hits]
+        keys = windows * (int(along.max(initial=0)) + REACH + 1) + along[which]
+        order = np.argsort(keys)
+        keys, windows, which = keys[order], windows[order], which[order]
+        numbers = np.arange(keys.size)
+        together = np.searchsorted(keys, keys + REACH) - numbers
+        firsts = np.flatnonzero(np.concatenate([[True], windows[1:] != windows[:-1]])) if keys.size else numbers
+        # The largest number of k-mers together, and of equal ones the first place.
+        best = keys.size - (
+            np.maximum.reduceat((together << 32) + keys.size - numbers, firsts) % 2**32 if keys.size else numbers
+        )
+        enough = best[together[best] >= self.needed(windows[best])]
+        first, last = which[enough], which[enough + together[enough] - 1]
+        row = rows[first]
+        shift = stretch.rows.starts[row] - stretch.offsets[row] - row * REACH
         begins, ends = along[first] + shift, along[last] + shift + K
-        return Found.best([Found(windows[first], counts[enough], stretch.rows.numbers[rows[first]], begins, ends)])
-
-    def _likely(self, windows: NDArray[np.int64], along: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return which hits are of windows that have enough of them together."""
-        order, counts = _counts(windows, along)
-        dense = np.unique(windows[order[counts >= self.needed(windows[order])]])
-        return np.flatnonzero(np.isin(windows, dense))
+        return Found(windows[enough], together[enough], stretch.rows.numbers[row], begins, ends)
 
 
 _ARRAYS = ("hashes", "bins", "filter", "sizes", "begins_row", "is_window")
@@ -162,12 +183,15 @@ def opened_sketch(folder: str) -> Sketch:
     return Sketch(folder)
 
 
-def _counts(windows: NDArray[np.int64], along: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the hits in order of (window, position), and how many of its window lie within the reach from each on."""
-    keys = windows * (int(along.max(initial=0)) + REACH + 1) + along
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    return order, np.searchsorted(keys, keys + REACH, side="left") - np.arange(keys.size)
+def _parts(along: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[slice]:
+    """Yield slices of k-mers, in order of position, that lie in `_MOST_HITS` bins or so; each reaches into the next."""
+    ends = np.cumsum(counts)
+    first = 0
+    while first < along.size:
+        stop = int(np.searchsorted(ends, ends[first] - counts[first] + _MOST_HITS)) + 1
+        reaching = int(np.searchsorted(along, along[min(stop, along.size) - 1] + REACH))
+        yield slice(first, reaching)
+        first = stop
 
 
 def _entries(
@@ -185,6 +209,9 @@ def _entries(
     every, bin_of = np.concatenate(hashes), np.concatenate(bins)
     order = np.argsort(every, kind="stable")
     every, bin_of = every[order], bin_of[order]
+    new = np.ones(every.size, bool)
+    new[1:] = (every[1:] != every[:-1]) | (bin_of[1:] != bin_of[:-1])
+    every, bin_of = every[new], bin_of[new]
     kept = _seldom(every, bin_of)
     return every[kept], bin_of[kept]
 
@@ -199,10 +226,15 @@ def _seldom(hashes: NDArray[np.uint64], bins: NDArray[np.int32]) -> NDArray[np.b
     return kept
 
 
-def _filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+def _filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Return a table of bits that says of most hashes that they are not among these (in order)."""
     bits = max((_SLOTS * hashes.size).bit_length(), 10)
-    table = np.zeros(1 << bits, bool)
-    table[_slots(hashes, np.uint64(64 - bits))] = True
+    slots = _slots(hashes, np.uint64(64 - bits))
+    places = slots >> np.uint64(3)
+    firsts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]])) if hashes.size else np.empty(0, np.int64)
+    table = np.zeros(1 << (bits - 3), np.uint8)
+    if firsts.size:
+        table[places[firsts]] = np.bitwise_or.reduceat(np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8), firsts)
     return table
 
 

@@ -67,27 +67,29 @@ def places_of_units(
     """
     places = fixed.copy()
     rows = np.flatnonzero(fixed != EXCLUDED)
-    keys = mix(key_of(f"split {seed}"), units[rows])
-    rows = rows[np.argsort(keys, kind="stable")]
-    keys = units[rows]
-    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if rows.size else np.empty(0, np.int64)
+    rows = rows[np.argsort(mix(key_of(f"split {seed}"), units[rows]), kind="stable")]
+    firsts = _firsts(units[rows])
     if not firsts.size:
         return places, 0
     bases = np.add.reduceat(lengths[rows], firsts)
-    highest = np.maximum.reduceat(fixed[rows], firsts)
-    lowest = np.minimum.reduceat(np.where(fixed[rows] == FREE, EXCLUDED, fixed[rows]), firsts)
-    conflicts = np.flatnonzero((highest != FREE) & (lowest != highest))
+    chosen = np.maximum.reduceat(fixed[rows], firsts)
+    lowest = np.minimum.reduceat(np.where(fixed == FREE, np.int8(EXCLUDED), fixed)[rows], firsts)
+    conflicts = np.flatnonzero((chosen != FREE) & (lowest != chosen))
     if conflicts.size:
-        raise ValueError(int(keys[firsts[conflicts[0]]]))
-    drawn = _drawn(np.where(highest == FREE, bases, 0), shares)
-    chosen = np.where(highest == FREE, drawn, highest)
+        raise ValueError(int(units[rows[firsts[conflicts[0]]]]))
+    free = np.flatnonzero(chosen == FREE)
+    chosen[free] = _drawn(bases[free], shares)
     places[rows] = np.repeat(chosen, np.diff(np.append(firsts, rows.size)))
     return places, int(firsts.size)
 
 
+def _firsts(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return where another key begins."""
+    return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.empty(0, np.int64)
+
+
 def _drawn(bases: NDArray[np.int64], shares: Mapping[str, float]) -> NDArray[np.int8]:
-    ends = np.cumsum(bases)
-    return _place_of(shares, (ends - bases / 2) / max(int(ends[-1]), 1))
+    return _place_of(shares, (np.cumsum(bases) - bases / 2) / max(int(bases.sum()), 1))
 
 
 def _place_of(shares: Mapping[str, float], positions: NDArray[np.float64]) -> NDArray[np.int8]:
@@ -116,29 +118,33 @@ def blocks_of(units: NDArray[np.uint64], lengths: NDArray[np.int64], fixed: NDAr
         fixed: a place in `SPLITS`, `FREE` or `EXCLUDED`, [N]; contigs that are not free stay whole.
         rules: shares, block, guard and seed.
     """
-    free = fixed == FREE
-    order = np.argsort(mix(key_of(f"split {rules.seed}"), units), kind="stable")
-    counts = np.where(free, np.maximum(lengths // rules.block_bases, 1), fixed != EXCLUDED)[order]
-    numbers, which = numbers_of_ranges(np.zeros(counts.size, np.int64), counts)
-    contigs = order[which]
-    starts = numbers * rules.block_bases
-    last = numbers == counts[which] - 1
-    block_lengths = np.where(last, lengths[contigs] - starts, rules.block_bases)
+    free = np.flatnonzero(fixed == FREE)
+    counts = (fixed != EXCLUDED).astype(np.int64)
+    counts[free] = np.maximum(lengths[free] // rules.block_bases, 1)
+    starts, contigs = numbers_of_ranges(np.zeros(counts.size, np.int64), counts)
+    is_last = starts == counts[contigs] - 1
+    starts *= rules.block_bases
+    block_lengths = np.where(is_last, lengths[contigs] - starts, rules.block_bases)
     places = fixed[contigs]
-    drawn = np.flatnonzero(free[contigs])
-    places[drawn] = _drawn_in_groups(block_lengths[drawn], rules)
-    sorting = np.lexsort((starts, contigs))
-    return Stretches(contigs, starts, block_lengths, places).take(sorting)
+    drawn = np.flatnonzero(places == FREE)
+    begins = _places_on_line(units, np.where(fixed == FREE, lengths, 0), rules.seed)
+    middles = begins[contigs[drawn]] + starts[drawn] + block_lengths[drawn] / 2
+    places[drawn] = _drawn_in_groups(middles, int(lengths[free].sum()), rules)
+    return Stretches(contigs, starts, block_lengths, places)
 
 
-def _drawn_in_groups(bases: NDArray[np.int64], rules: SplitRules) -> NDArray[np.int8]:
-    ends = np.cumsum(bases)
-    total = int(ends[-1]) if ends.size else 0
-    if not total:
-        return _place_of(rules.shares, np.zeros(bases.size))
+def _places_on_line(units: NDArray[np.uint64], lengths: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return where contigs begin that lie end to end, in an order of their hashes and the seed."""
+    order = np.argsort(mix(key_of(f"split {seed}"), units), kind="stable")
+    begins = np.empty(order.size, np.int64)
+    begins[order] = np.cumsum(lengths[order])
+    begins -= lengths
+    return begins
+
+
+def _drawn_in_groups(middles: NDArray[np.float64], total: int, rules: SplitRules) -> NDArray[np.int8]:
     turn = int(key_of(f"groups {rules.seed}")) / 2**64
-    positions = ((ends - bases / 2) / total + turn) * _groups(total, rules) % 1
-    return _place_of(rules.shares, positions)
+    return _place_of(rules.shares, (middles / max(total, 1) + turn) * _groups(total, rules) % 1)
 
 
 def _groups(total: int, rules: SplitRules) -> int:
@@ -160,18 +166,20 @@ def guarded(blocks: Stretches, guard: int) -> tuple[Stretches, Guarded]:
         The stretches, and what was left out.
     """
     train = SPLITS.index("train")
-    same_contig = blocks.contigs[1:] == blocks.contigs[:-1]
-    goes_on = same_contig & (blocks.places[1:] == blocks.places[:-1])
+    goes_on = (np.diff(blocks.contigs) == 0) & (np.diff(blocks.places) == 0)
     firsts = np.flatnonzero(np.concatenate([[True], ~goes_on])) if blocks.contigs.size else np.empty(0, np.int64)
     if not firsts.size:
         return blocks, Guarded(0, 0)
     lengths = np.add.reduceat(blocks.lengths, firsts)
     joined = blocks.take(firsts)
-    meets = joined.contigs[1:] == joined.contigs[:-1]
-    of_later = meets & (joined.places[1:] == train)
-    front, back = np.zeros(firsts.size, np.int64), np.zeros(firsts.size, np.int64)
-    front[1:] = np.where(of_later, guard, 0)
-    back[:-1] = np.where(meets & ~of_later, guard, 0)
-    left = np.maximum(lengths - front - back, 0)
-    kept = Stretches(joined.contigs, joined.starts + front, left, joined.places).take(left > 0)
-    return kept, Guarded(int((lengths - left).sum()), int(((left == 0) & (lengths > 0)).sum()))
+    borders = np.flatnonzero(np.diff(joined.contigs) == 0)
+    later = borders[joined.places[borders + 1] == train] + 1
+    earlier = borders[joined.places[borders + 1] != train]
+    left = lengths.copy()
+    left[later] -= guard
+    joined.starts[later] += guard
+    left[earlier] -= guard
+    np.maximum(left, 0, out=left)
+    too_short = int(((left == 0) & (lengths > 0)).sum())
+    kept = replace(joined, lengths=left).take(np.flatnonzero(left > 0))
+    return kept, Guarded(int(lengths.sum() - left.sum()), too_short)

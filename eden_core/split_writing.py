@@ -34,6 +34,7 @@ class SplitTable:
     def __init__(self, path: Path, columns: Iterable[str], *, with_starts: bool) -> None:
         fields = [SCHEMA.field("contig_id"), *([_START] if with_starts else []), SCHEMA.field("length")]
         self._schema = pa.schema([*fields, *(pa.field(name, pa.string()) for name in KEPT if name in columns)])
+        self.path = path
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self.contigs = self.rows = self.bases = 0
         self._samples: list[NDArray[np.uint64]] = []
@@ -46,7 +47,7 @@ class SplitTable:
         arrays = [taken[field.name].cast(field.type) for field in self._schema]
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self.rows += len(rows)
-        self.contigs += int(np.unique(stretches.contigs).size)
+        self.contigs += 1 + int(np.count_nonzero(np.diff(stretches.contigs)))
         self.bases += int(stretches.lengths.sum())
         self._samples.append(hash_texts(pc.unique(samples.take(rows))))
         if sum(map(len, self._samples)) > 2 * len(self._samples[0]) + _PENDING:

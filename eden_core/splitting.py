@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eden_core.atomic import atomic_path, refuse_existing
 from eden_core.clusters import ClusterCounts, Clusters
 from eden_core.contig_names import ContigPatterns, samples_of, tags_of
-from eden_core.contigs import contig_columns
+from eden_core.contigs import contig_columns, count_contigs
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.ordered_contigs import OrderedContigs
 from eden_core.split_places import EXCLUDED, FREE, Guarded, Stretches, blocks_of, guarded, places_of_units
@@ -34,8 +34,8 @@ def split_contigs(contigs: str | Path, out: str | Path, rules: SplitRules | None
     The tables have the columns contig_id, start (by region only: zero-based), length, and `KEPT` where the table of contigs
     has them, in byte order of contig_id, then of start.
 
-    Memory: some 70 bytes a contig or block where the table is in byte order of the ids, as `eden import` writes it; the
-    text of ids is not kept. See `OrderedContigs` for other tables and `Clusters` for clusters.
+    Memory: some 100 bytes a contig, or 140 a block by region, where the table is in byte order of the ids, as `eden import`
+    writes it; the text of ids is not kept. See `OrderedContigs` for other tables and `Clusters` for clusters.
 
     Args:
         contigs: Parquet table with contig_id (string) and length (integer, bases).
@@ -83,9 +83,14 @@ class _Reading:
             SPLITS.index("test"): ContigPatterns("--test-contigs", rules.test_contigs),
             EXCLUDED: ContigPatterns("--exclude", rules.exclude),
         }
-        columns = [(self._units(batch), batch.column("length").to_numpy(), self._fixed(batch)) for batch in table]
-        empty = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int8)
-        self.units, self.lengths, self.fixed = map(np.concatenate, zip(*(columns or [empty]), strict=True))
+        count = count_contigs(table.path)
+        self.units, self.lengths, self.fixed = np.empty(count, np.uint64), np.empty(count, np.int64), np.empty(count, np.int8)
+        first = 0
+        for batch in table:
+            here = slice(first, first + batch.num_rows)
+            self.units[here], self.fixed[here] = self._units(batch), self._fixed(batch)
+            self.lengths[here] = batch.column("length").to_numpy()
+            first = here.stop
         for patterns in self._named.values():
             patterns.check(str(table.path), table)
         if self._clusters is not None and self._clusters.may_be_ambiguous:

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eden_core import errors
-from eden_core.contigs import count_contigs, read_contigs, sorted_contigs
+from eden_core.contigs import contig_columns, count_contigs, read_contigs, sorted_contigs
 
 
 def table(path, ids, lengths):
@@ -115,3 +115,12 @@ def test_a_column_twice(tmp_path):
     pq.write_table(twice, tmp_path / "c.parquet")
     with pytest.raises(errors.InputError, match="more than one column contig_id"):
         count_contigs(tmp_path / "c.parquet")
+
+
+def test_further_columns_on_request(tmp_path):
+    table = pa.table({"digest": ["x", "y"], "contig_id": ["b", "a"], "length": [1, 2], "more": [3, 4]})
+    pq.write_table(table, tmp_path / "c.parquet")
+    (batch,) = read_contigs(tmp_path / "c.parquet", ["digest"])
+    assert batch.schema.names == ["contig_id", "length", "digest"]
+    assert batch.column("digest").to_pylist() == ["x", "y"]
+    assert contig_columns(tmp_path / "c.parquet") == table.schema.names
