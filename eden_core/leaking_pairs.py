@@ -65,9 +65,10 @@ def pairs_of(
         The `WORST` pairs that share most.
     """
     held_rows = np.searchsorted(first_bins, found.windows, side="right") - 1
-    goes_on = (np.diff(found.windows) == 1) & (np.diff(held_rows) == 0) & (np.diff(found.rows) == 0)
-    goes_on &= np.abs(np.diff(found.begins)) <= 2 * REACH
-    firsts = np.flatnonzero(np.concatenate([[True], ~goes_on])) if found.windows.size else np.empty(0, np.int64)
+    breaks = np.ones(found.windows.size, bool)
+    breaks[1:] = (np.diff(found.windows) != 1) | (np.diff(held_rows) != 0) | (np.diff(found.rows) != 0)
+    breaks[1:] |= np.abs(np.diff(found.begins)) > 2 * REACH
+    firsts = np.flatnonzero(breaks)
     counts = np.diff(np.append(firsts, found.windows.size))
     # All windows but the outer halves of the first and the last count each k-mer twice.
     once = (counts + 1) / (2 * counts)

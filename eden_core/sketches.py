@@ -1,7 +1,7 @@
 """Sketches of held-out sequence: which k-mers lie in which 1,000 bases, on disk and memory-mapped by every process."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.batch import numbers_of_ranges, offsets_of
+from eden_core.equal_runs import run_starts
 from eden_core.kmers import SAMPLED, K, sampled_kmers
 from eden_core.mixing import mix
 from eden_core.split_reading import Rows, Stretch
@@ -29,8 +30,8 @@ FEWEST = 4
 _MOST_BINS = 16
 _SLOTS = 16
 """bits in the filter for each k-mer"""
-_MOST_HITS = 1 << 20
-"""(k-mer, bin) pairs worked on at a time"""
+_MOST_PLACES = 1 << 20
+"""bins that k-mers are looked up in at a time"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,7 @@ class Found:
             return cls(*(np.empty(0, np.int64) for _ in range(5)))
         windows, shared, rows, begins, ends = (np.concatenate(column) for column in zip(*columns, strict=True))
         order = np.lexsort((begins, rows, -shared, windows))
-        ordered = windows[order]
-        chosen = order[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if order.size else order
+        chosen = order[run_starts(windows[order])]
         return cls(windows[chosen], shared[chosen], rows[chosen], begins[chosen], ends[chosen])
 
 
@@ -115,63 +115,86 @@ class Sketch:
 
     def search(self, stretch: Stretch, first_window: int = 0) -> Found:
         """Return which windows, from `first_window` on, have a match in a stretch."""
+        hits = self._hits(stretch)
+        parts = [self._densest(hits.take(part), first_window) for part in hits.parts()]
+        return Found.best(_located(part, stretch) for part in parts)
+
+    def _hits(self, stretch: Stretch) -> "_Hits":
         hashes, positions = sampled_kmers(stretch.bases)
         maybe = np.flatnonzero(self._may_hold(hashes))
         # In order of the hashes, neighbours are looked up in the same place.
         maybe = maybe[np.argsort(hashes[maybe], kind="stable")]
         hashes, positions = hashes[maybe], positions[maybe]
-        rows = np.searchsorted(stretch.offsets, positions, side="right") - 1
-        along = positions + rows * REACH  # so that nothing reaches from one row into the next
-        left = np.searchsorted(self._hashes, hashes)
-        held = left < self._hashes.size
-        held[held] = self._hashes[left[held]] == hashes[held]
+        # Rows are set apart, so that nothing reaches from one into the next.
+        along = positions + (np.searchsorted(stretch.offsets, positions, side="right") - 1) * REACH
         # A tandem repeat has one k-mer many times: within a reach it counts once.
-        held[1:] &= (hashes[1:] != hashes[:-1]) | (along[1:] // REACH != along[:-1] // REACH)
-        held_places = np.flatnonzero(held)
-        held_places = held_places[np.argsort(along[held_places], kind="stable")]
-        left, along, rows = left[held_places], along[held_places], rows[held_places]
-        counts = np.searchsorted(self._hashes, hashes[held_places], side="right") - left
-        parts = [
-            self._densest(stretch, first_window, left[part], counts[part], along[part], rows[part])
-            for part in _parts(along, counts)
-        ]
-        return Found.best(parts)
+        once = run_starts(hashes, along // REACH)
+        hashes, along = hashes[once], along[once]
+        left = np.searchsorted(self._hashes, hashes)
+        held = np.flatnonzero(left < self._hashes.size)
+        held = held[self._hashes[left[held]] == hashes[held]]
+        held = held[np.argsort(along[held], kind="stable")]
+        counts = np.searchsorted(self._hashes, hashes[held], side="right") - left[held]
+        return _Hits(along[held], left[held], counts)
 
     def _may_hold(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
         slots = _slots(hashes, self._shift)
         return np.asarray((self._filter[slots >> np.uint64(3)] >> (slots & np.uint64(7)).astype(np.uint8)) & 1, bool)
 
-    def _densest(
-        self,
-        stretch: Stretch,
-        first_window: int,
-        left: NDArray[np.int64],
-        counts: NDArray[np.int64],
-        along: NDArray[np.int64],
-        rows: NDArray[np.int64],
-    ) -> Found:
-        """Return for each window where most of its k-mers lie together, where these are enough."""
-        places, which = numbers_of_ranges(left, counts)
+    def _densest(self, hits: "_Hits", first_window: int) -> Found:
+        """Return for each window where most of its k-mers lie together, where these are enough; positions as in `_Hits`."""
+        places, which = numbers_of_ranges(hits.first_places, hits.counts)
         bins = self._bins[places].astype(np.int64)
         windows = np.concatenate([bins, bins - 1])
-        hits = np.concatenate([self.is_window[bins], ~self._begins_row[bins]]) & (windows >= first_window)
-        windows, which = windows[hits], np.concatenate([which, which])[hits]
-        keys = windows * (int(along.max(initial=0)) + REACH + 1) + along[which]
+        of_window = np.concatenate([self.is_window[bins], ~self._begins_row[bins]]) & (windows >= first_window)
+        windows, along = windows[of_window], hits.along[np.concatenate([which, which])[of_window]]
+        keys = windows * (int(along.max(initial=0)) + REACH + 1) + along
         order = np.argsort(keys)
-        keys, windows, which = keys[order], windows[order], which[order]
-        numbers = np.arange(keys.size)
-        together = np.searchsorted(keys, keys + REACH) - numbers
-        firsts = np.flatnonzero(np.concatenate([[True], windows[1:] != windows[:-1]])) if keys.size else numbers
-        # The largest number of k-mers together, and of equal ones the first place.
-        best = keys.size - (
-            np.maximum.reduceat((together << 32) + keys.size - numbers, firsts) % 2**32 if keys.size else numbers
-        )
+        keys, windows, along = keys[order], windows[order], along[order]
+        together = np.searchsorted(keys, keys + REACH) - np.arange(keys.size)
+        best = _largest(together, run_starts(windows))
         enough = best[together[best] >= self.needed(windows[best])]
-        first, last = which[enough], which[enough + together[enough] - 1]
-        row = rows[first]
-        shift = stretch.rows.starts[row] - stretch.offsets[row] - row * REACH
-        begins, ends = along[first] + shift, along[last] + shift + K
-        return Found(windows[enough], together[enough], stretch.rows.numbers[row], begins, ends)
+        begins, ends = along[enough], along[enough + together[enough] - 1]
+        return Found(windows[enough], together[enough], np.zeros_like(begins), begins, ends)
+
+
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """K-mers of a stretch that a sketch holds, in order of position; [M] each."""
+
+    along: NDArray[np.int64]
+    """position in the stretch, and `REACH` more for each row before"""
+    first_places: NDArray[np.int64]
+    """the k-mer's first place in the sketch"""
+    counts: NDArray[np.int64]
+    """how many places it has"""
+
+    def take(self, part: slice) -> "_Hits":
+        return _Hits(self.along[part], self.first_places[part], self.counts[part])
+
+    def parts(self) -> Iterator[slice]:
+        """Yield slices that have `_MOST_PLACES` places or so; each reaches into the next."""
+        ends = np.cumsum(self.counts)
+        first = 0
+        while first < ends.size:
+            stop = min(int(np.searchsorted(ends, ends[first] - self.counts[first] + _MOST_PLACES)) + 1, ends.size)
+            yield slice(first, int(np.searchsorted(self.along, self.along[stop - 1] + REACH)))
+            first = stop
+
+
+def _largest(values: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the largest value of each run is, of equal ones the first."""
+    if not starts.size:
+        return starts
+    backwards = np.arange(values.size, 0, -1)
+    return np.asarray(values.size - np.maximum.reduceat((values << 32) + backwards, starts) % 2**32, np.int64)
+
+
+def _located(found: Found, stretch: Stretch) -> Found:
+    """Return the same with rows, and with positions in their contigs."""
+    row = np.searchsorted(stretch.offsets + np.arange(stretch.offsets.size) * REACH, found.begins, side="right") - 1
+    shift = stretch.rows.starts[row] - stretch.offsets[row] - row * REACH
+    return replace(found, rows=stretch.rows.numbers[row], begins=found.begins + shift, ends=found.ends + shift + K)
 
 
 _ARRAYS = ("hashes", "bins", "filter", "sizes", "begins_row", "is_window")
@@ -181,17 +204,6 @@ _ARRAYS = ("hashes", "bins", "filter", "sizes", "begins_row", "is_window")
 def opened_sketch(folder: str) -> Sketch:
     """Return the sketch in a folder, opened once in each process."""
     return Sketch(folder)
-
-
-def _parts(along: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[slice]:
-    """Yield slices of k-mers, in order of position, that lie in `_MOST_HITS` bins or so; each reaches into the next."""
-    ends = np.cumsum(counts)
-    first = 0
-    while first < along.size:
-        stop = int(np.searchsorted(ends, ends[first] - counts[first] + _MOST_HITS)) + 1
-        reaching = int(np.searchsorted(along, along[min(stop, along.size) - 1] + REACH))
-        yield slice(first, reaching)
-        first = stop
 
 
 def _entries(
@@ -209,15 +221,14 @@ def _entries(
     every, bin_of = np.concatenate(hashes), np.concatenate(bins)
     order = np.argsort(every, kind="stable")
     every, bin_of = every[order], bin_of[order]
-    new = np.ones(every.size, bool)
-    new[1:] = (every[1:] != every[:-1]) | (bin_of[1:] != bin_of[:-1])
-    every, bin_of = every[new], bin_of[new]
+    once = run_starts(every, bin_of)
+    every, bin_of = every[once], bin_of[once]
     kept = _seldom(every, bin_of)
     return every[kept], bin_of[kept]
 
 
 def _seldom(hashes: NDArray[np.uint64], bins: NDArray[np.int32]) -> NDArray[np.bool_]:
-    firsts = np.flatnonzero(np.concatenate([[True], hashes[1:] != hashes[:-1]])) if hashes.size else np.empty(0, np.int64)
+    firsts = run_starts(hashes)
     counts = np.diff(np.append(firsts, hashes.size))
     kept = np.ones(hashes.size, bool)
     often = np.flatnonzero(np.repeat(counts > _MOST_BINS, counts))
@@ -231,7 +242,7 @@ def _filter_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     bits = max((_SLOTS * hashes.size).bit_length(), 10)
     slots = _slots(hashes, np.uint64(64 - bits))
     places = slots >> np.uint64(3)
-    firsts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]])) if hashes.size else np.empty(0, np.int64)
+    firsts = run_starts(places)
     table = np.zeros(1 << (bits - 3), np.uint8)
     if firsts.size:
         table[places[firsts]] = np.bitwise_or.reduceat(np.uint8(1) << (slots & np.uint64(7)).astype(np.uint8), firsts)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.batch import numbers_of_ranges
+from eden_core.equal_runs import run_starts
 from eden_core.mixing import key_of, mix
 from eden_core.split_rules import SplitRules
 from eden_core.split_words import SPLITS
@@ -68,7 +69,7 @@ def places_of_units(
     places = fixed.copy()
     rows = np.flatnonzero(fixed != EXCLUDED)
     rows = rows[np.argsort(mix(key_of(f"split {seed}"), units[rows]), kind="stable")]
-    firsts = _firsts(units[rows])
+    firsts = run_starts(units[rows])
     if not firsts.size:
         return places, 0
     bases = np.add.reduceat(lengths[rows], firsts)
@@ -81,11 +82,6 @@ def places_of_units(
     chosen[free] = _drawn(bases[free], shares)
     places[rows] = np.repeat(chosen, np.diff(np.append(firsts, rows.size)))
     return places, int(firsts.size)
-
-
-def _firsts(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return where another key begins."""
-    return np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if keys.size else np.empty(0, np.int64)
 
 
 def _drawn(bases: NDArray[np.int64], shares: Mapping[str, float]) -> NDArray[np.int8]:
@@ -166,8 +162,7 @@ def guarded(blocks: Stretches, guard: int) -> tuple[Stretches, Guarded]:
         The stretches, and what was left out.
     """
     train = SPLITS.index("train")
-    goes_on = (np.diff(blocks.contigs) == 0) & (np.diff(blocks.places) == 0)
-    firsts = np.flatnonzero(np.concatenate([[True], ~goes_on])) if blocks.contigs.size else np.empty(0, np.int64)
+    firsts = run_starts(blocks.contigs, blocks.places)
     if not firsts.size:
         return blocks, Guarded(0, 0)
     lengths = np.add.reduceat(blocks.lengths, firsts)
