@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_core.errors import InputError
@@ -37,13 +38,15 @@ from eden_core.leaking_pairs import WORST, LeakingPair, pairs_of
 from eden_core.mixing import key_of, mix
 from eden_core.plugins import installed_plugins
 from eden_core.sketches import FEWEST, REACH, Found, Sketch, opened_sketch
-from eden_core.split_reading import Rows, read_stretches, split_rows
+from eden_core.split_reading import Rows, bases_of, read_stretches, split_rows
 from eden_core.split_words import SPLITS
 from eden_core.tasks import run_tasks
 
 MOST_HELD_OUT = 200_000_000
 """bases that are sketched, which takes 1 GB; of more held-out sequence, stretches are drawn"""
 
+_PENDING = 1 << 18
+"""windows with a match that wait to be compared with the best so far"""
 _DRAWN = 1 << 16
 """bases of such a stretch"""
 _TASK = 1 << 25
@@ -146,17 +149,23 @@ class _HeldOut:
     """The rows that are sketched, numbered from 0, split by split in the order of `SPLITS`."""
 
     def __init__(self, tables: Mapping[str, str]) -> None:
-        parts = {name: list(split_rows(table)) for name, table in tables.items()}
-        total = sum(int(part.lengths.sum()) for several in parts.values() for part in several)
-        self.drawn = 1.0
-        if total > MOST_HELD_OUT:
-            self.drawn = MOST_HELD_OUT / total
-            parts = {name: [_draw(part, name, self.drawn) for part in several] for name, several in parts.items()}
-        self.counts = {name: sum(len(part.ids) for part in several) for name, several in parts.items()}
+        self.drawn = min(1.0, MOST_HELD_OUT / max(sum(map(bases_of, tables.values())), 1))
+        parts = {name: list(self._drawn_rows(name, table)) for name, table in tables.items()}
+        self.counts = {name: sum(part.lengths.size for part in several) for name, several in parts.items()}
         every = [part for several in parts.values() for part in several]
+        ids = pa.concat_arrays([pa.array([], pa.string()), *(part.ids for part in every)])
         starts, lengths = (np.concatenate([np.empty(0, np.int64), *arrays]) for arrays in _columns(every))
-        ids = [one for part in every for one in part.ids]
         self.rows = Rows(np.arange(len(ids)), ids, starts, lengths)
+
+    def _drawn_rows(self, name: str, table: str) -> Iterator[Rows]:
+        """Yield all rows, or some stretches of them, each taken or not by its row and start alone."""
+        for rows in split_rows(table):
+            if self.drawn == 1:
+                yield rows
+                continue
+            pieces = rows.cut(_DRAWN)
+            draws = mix(mix(key_of(f"leakage {name}"), pieces.numbers), pieces.starts)
+            yield pieces.take(np.flatnonzero(draws < np.uint64(self.drawn * 2.0**64)))
 
     @cached_property
     def first_bins(self) -> NDArray[np.int64]:
@@ -181,13 +190,6 @@ class _HeldOut:
 
 def _columns(parts: list[Rows]) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
     return [part.starts for part in parts], [part.lengths for part in parts]
-
-
-def _draw(rows: Rows, name: str, share: float) -> Rows:
-    """Return stretches of the rows, each taken or not by its number alone."""
-    pieces = rows.cut(_DRAWN)
-    draws = mix(mix(key_of(f"leakage {name}"), pieces.numbers), pieces.starts)
-    return pieces.take(np.flatnonzero(draws < np.uint64(share * 2.0**64)))
 
 
 @dataclass(frozen=True)
@@ -226,14 +228,17 @@ def _parts(table: str) -> Iterator[tuple[int, int, int, int]]:
 
 def _search(tasks: list[_Task], factory: ExecutorFactory, progress: Progress) -> dict[str, Found]:
     total, done = sum(task.bases for task in tasks), 0
-    found: dict[str, Found] = {}
+    found: dict[str, list[Found]] = {task.split: [] for task in tasks}
     for task, outcome in run_tasks(_compare, tasks, factory):
         if isinstance(outcome, Exception):
             raise outcome
-        found[task.split] = Found.best([found[task.split], outcome] if task.split in found else [outcome])
+        parts = found[task.split]
+        parts.append(outcome)
+        if sum(part.windows.size for part in parts[1:]) > parts[0].windows.size + _PENDING:
+            found[task.split] = [Found.best(parts)]
         done += task.bases
         progress(done, total)
-    return found
+    return {split: Found.best(parts) for split, parts in found.items()}
 
 
 def _compare(task: _Task) -> Found:

@@ -45,7 +45,7 @@ class UnnamedPair:
     def named(self, table: str) -> LeakingPair:
         """Return the pair with the contig's id, from the other split's table."""
         (rows,) = split_rows(table, self.row, self.row + 1)
-        return replace(self.pair, other_contig=rows.ids[0])
+        return replace(self.pair, other_contig=rows.ids[0].as_py())
 
 
 def pairs_of(
@@ -84,7 +84,7 @@ def pairs_of(
         begin = int(rows.starts[row])
         pair = LeakingPair(
             held_out,
-            rows.ids[row],
+            rows.ids[row].as_py(),
             begin + start,
             begin + end,
             other,

@@ -6,6 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -25,7 +27,8 @@ class Rows:
 
     numbers: NDArray[np.int64]
     """of the rows in the table, [R]"""
-    ids: list[str]
+    ids: pa.StringArray
+    """of their contigs, [R]"""
     starts: NDArray[np.int64]
     """[R], zero-based, in the contig"""
     lengths: NDArray[np.int64]
@@ -33,15 +36,21 @@ class Rows:
 
     def take(self, which: NDArray[np.int64]) -> "Rows":
         """Return some of the rows, by place."""
-        return Rows(self.numbers[which], [self.ids[i] for i in which.tolist()], self.starts[which], self.lengths[which])
+        return Rows(self.numbers[which], self.ids.take(pa.array(which)), self.starts[which], self.lengths[which])
 
     def cut(self, bases: int, overlap: int = 0) -> "Rows":
         """Return the same in pieces of so many bases, each with `overlap` bases of the next one behind."""
         counts = np.maximum(-(-(self.lengths - overlap) // bases), 1)
         pieces, which = numbers_of_ranges(np.zeros(counts.size, np.int64), counts)
         lengths = np.minimum(self.lengths[which] - pieces * bases, bases + overlap)
-        ids = [self.ids[i] for i in which.tolist()]
-        return Rows(self.numbers[which], ids, self.starts[which] + pieces * bases, lengths)
+        return Rows(self.numbers[which], self.ids.take(pa.array(which)), self.starts[which] + pieces * bases, lengths)
+
+
+def bases_of(table: str | Path) -> int:
+    """Return the bases of all rows of a split's table."""
+    with pq.ParquetFile(table) as file:
+        groups = (file.read_row_group(group, ["length"])["length"] for group in range(file.num_row_groups))
+        return sum(pc.sum(lengths).as_py() or 0 for lengths in groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +75,7 @@ def split_rows(table: str | Path, first: int = 0, stop: int | None = None) -> It
                 part = file.read_row_group(group, columns)[low - begin : high - begin]
                 lengths = part["length"].to_numpy()
                 starts = part["start"].to_numpy() if "start" in columns else np.zeros(len(lengths), np.int64)
-                yield Rows(np.arange(low, high), part["contig_id"].to_pylist(), starts, lengths)
+                yield Rows(np.arange(low, high), part["contig_id"].combine_chunks(), starts, lengths)
             begin = end
 
 
@@ -86,12 +95,12 @@ def read_stretches(store: SequenceStore, rows: Rows, overlap: int) -> Iterator[S
 
 
 def _stretch(store: SequenceStore, rows: Rows) -> Stretch:
-    read = store.read(Windows(np.arange(len(rows.ids)), tuple(rows.ids), rows.starts, rows.lengths))
+    read = store.read(Windows(rows.numbers, tuple(rows.ids.to_pylist()), rows.starts, rows.lengths))
     short = np.flatnonzero(read.lengths != rows.lengths)
     if short.size:
         i = int(short[0])
         raise StaleIndexError(
-            f"the store has {int(rows.starts[i] + read.lengths[i])} bases of {rows.ids[i]!r}, and the table says "
+            f"the store has {int(rows.starts[i] + read.lengths[i])} bases of {rows.ids[i].as_py()!r}, and the table says "
             f"{int(rows.starts[i] + rows.lengths[i])} or more: was the table made for another store?"
         )
     offsets = offsets_of(rows.lengths + 1)
