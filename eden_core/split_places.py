@@ -20,6 +20,14 @@ _GUARDED = 0.01
 """share of all bases that guards may take"""
 
 
+class DividedUnitError(Exception):
+    """A unit is fixed to two splits; `unit` is its hash."""
+
+    def __init__(self, unit: np.uint64) -> None:
+        super().__init__(f"unit {unit} is fixed to two splits")
+        self.unit = unit
+
+
 @dataclass(frozen=True, eq=False)
 class Stretches:
     """Stretches of contigs, in order of (contig, start), and the split of each; [S] each."""
@@ -64,7 +72,7 @@ def places_of_units(
         seed: another seed gives another order.
 
     Raises:
-        ValueError: a unit is fixed to two splits; the argument is the hash of the unit.
+        DividedUnitError: a unit is fixed to two splits.
     """
     places = fixed.copy()
     rows = np.flatnonzero(fixed != EXCLUDED)
@@ -77,7 +85,7 @@ def places_of_units(
     lowest = np.minimum.reduceat(np.where(fixed == FREE, np.int8(EXCLUDED), fixed)[rows], firsts)
     conflicts = np.flatnonzero((chosen != FREE) & (lowest != chosen))
     if conflicts.size:
-        raise ValueError(int(units[rows[firsts[conflicts[0]]]]))
+        raise DividedUnitError(units[rows[firsts[conflicts[0]]]])
     free = np.flatnonzero(chosen == FREE)
     chosen[free] = _drawn(bases[free], shares)
     places[rows] = np.repeat(chosen, np.diff(np.append(firsts, rows.size)))

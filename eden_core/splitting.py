@@ -15,7 +15,7 @@ from eden_core.contig_names import ContigPatterns, samples_of, tags_of
 from eden_core.contigs import contig_columns, count_contigs
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.ordered_contigs import OrderedContigs
-from eden_core.split_places import EXCLUDED, FREE, Guarded, Stretches, blocks_of, guarded, places_of_units
+from eden_core.split_places import EXCLUDED, FREE, DividedUnitError, Guarded, Stretches, blocks_of, guarded, places_of_units
 from eden_core.split_reports import REPORT, SplitReport, SplitSummary
 from eden_core.split_rules import SplitRules
 from eden_core.split_words import SPLITS, ShippedSplits
@@ -107,8 +107,8 @@ class _Reading:
             return _Division(stretches, blocks.contigs.size, self.units.size, left_out, guard, None)
         try:
             places, units = places_of_units(self.units, self.lengths, self.fixed, rules.shares, rules.seed)
-        except ValueError as error:
-            raise self._conflict(error.args[0]) from None
+        except DividedUnitError as error:
+            raise self._conflict(error.unit) from None
         rows = np.flatnonzero(places != EXCLUDED)
         stretches = Stretches(rows, np.broadcast_to(np.int64(0), rows.shape), self.lengths[rows], places[rows])
         return _Division(stretches, units, self.units.size, left_out, None, clusters)
@@ -140,8 +140,8 @@ class _Reading:
             fixed[named] = place
         return fixed
 
-    def _conflict(self, unit: int) -> InputError:
-        rows = [int(np.argmax((self.units == np.uint64(unit)) & (self.fixed == place))) for place in self._named]
+    def _conflict(self, unit: np.uint64) -> InputError:
+        rows = [int(np.argmax((self.units == unit) & (self.fixed == place))) for place in self._named]
         names = " and ".join(repr(self._id_of(row)) for row in rows[:2])
         return InputError(
             f"{names} belong to one {self.rules.unit}, which cannot be both in validation and in test; name them for one of "

@@ -1,4 +1,6 @@
 import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,6 +8,7 @@ import pytest
 
 from eden_core import leakage
 from eden_core.errors import InputError
+from eden_core.interfaces import ExecutorFactory
 from eden_core.leakage import check_leakage
 from eden_core.plugins import installed_plugins
 
@@ -27,11 +30,23 @@ def planted(bases, place, piece):
     return bases[:place] + piece + bases[place + len(piece) :]
 
 
+class Here(ExecutorFactory):
+    """Runs tasks in this process, where tests may change limits."""
+
+    name = "here"
+    workers = 1
+
+    @contextmanager
+    def opened(self):
+        with ThreadPoolExecutor(1) as executor:
+            yield executor
+
+
 @pytest.fixture
 def check(tmp_path):
     """Compare splits, given as {split: {contig: bases}} or {split: {contig: (start, bases)}} for regions."""
 
-    def compare(splits, *, workers=1, regions=None):
+    def compare(splits, *, factory=None, regions=None):
         with installed_plugins().store("sqlite-shards", str(tmp_path)) as store:
             store.write_shard("s", [(name, bases.encode()) for part in splits.values() for name, bases in part.items()])
         for split, part in splits.items():
@@ -40,7 +55,7 @@ def check(tmp_path):
             table = pa.table({"contig_id": ids, "start": pa.array(starts, pa.int64()), "length": pa.array(lengths, pa.int64())})
             pq.write_table(table if regions else table.drop_columns("start"), tmp_path / f"{split}.parquet", row_group_size=90)
         tables = {split: tmp_path / f"{split}.parquet" for split in splits}
-        return check_leakage(tables, "sqlite-shards", tmp_path, installed_plugins().executor("local", {"workers": workers}))
+        return check_leakage(tables, "sqlite-shards", tmp_path, factory or Here())
 
     return compare
 
@@ -147,8 +162,9 @@ def test_short_contigs_are_compared(check):
     assert (result.overlaps[0].matched, result.overlaps[0].windows, result.overlaps[0].unchecked) == (20, 20, 2)
 
 
-def test_workers_and_row_groups_change_nothing(check, with_copies):
-    assert check(with_copies, workers=1) == check(with_copies, workers=2)
+def test_processes_change_nothing(check, with_copies):
+    local = installed_plugins().executor("local", {"workers": 2})
+    assert check(with_copies, factory=local) == check(with_copies)
 
 
 def test_more_held_out_sequence_than_fits_is_drawn_from(check, monkeypatch):

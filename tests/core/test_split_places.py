@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_core.split_places import EXCLUDED, FREE, Stretches, blocks_of, guarded, places_of_units
+from eden_core.split_places import EXCLUDED, FREE, DividedUnitError, Stretches, blocks_of, guarded, places_of_units
 from eden_core.split_rules import SplitRules
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -64,7 +64,7 @@ def test_a_unit_follows_its_fixed_contig_and_takes_no_share():
 
 
 def test_a_unit_cannot_be_fixed_twice():
-    with pytest.raises(ValueError, match="7"):
+    with pytest.raises(DividedUnitError, match="7"):
         places([7, 7, 8], fixed=[TEST, VALIDATION, TRAIN])
 
 

@@ -72,14 +72,18 @@ def test_the_report_says_what_was_written(tmp_path, contigs):
     assert report.as_json()["splits"]["test"]["share_wanted"] == pytest.approx(0.1)
 
 
-def test_the_order_of_rows_does_not_matter(tmp_path, contigs, lengths):
+@pytest.mark.parametrize("rules", [RULES, SplitRules(by="region", block=5000), SplitRules(by="sample")])
+def test_the_order_of_rows_does_not_matter(tmp_path, lengths, rules):
+    def made(folder, lengths):
+        (tmp_path / folder).mkdir()
+        samples = pa.array([f"s{length % 50}" for length in lengths.values()]).dictionary_encode()
+        contigs = write(tmp_path / folder / "contigs.parquet", lengths, sample=samples)
+        split_contigs(contigs, tmp_path / folder / "out", rules)
+        return {file.name: file.read_bytes() for file in (tmp_path / folder / "out").iterdir()}
+
     shuffled = list(lengths.items())
     random.Random(1).shuffle(shuffled)
-    split_contigs(contigs, tmp_path / "one", RULES)
-    (tmp_path / "other").mkdir()
-    split_contigs(write(tmp_path / "other" / "contigs.parquet", dict(shuffled)), tmp_path / "two", RULES)
-    for name in ("train.parquet", "validation.parquet", "test.parquet", "split_report.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert made("one", lengths) == made("two", dict(shuffled))
 
 
 def test_another_seed_gives_another_split(tmp_path, contigs):
