@@ -108,9 +108,7 @@ class _Windows:
             return
         for wanted, found in zip_longest(self._wanted_stretches(), self._found_stretches()):
             if wanted != found:
-                what = (
-                    f"it has {_told(found)} where its tiling gives {_told(wanted)}: other intervals or another tiling"
-                )
+                what = f"it has {_told(found)} where its tiling gives {_told(wanted)}: other intervals or another tiling"
                 self._note("index-windows", what, 1)
                 return
         self._digests()

@@ -9,6 +9,7 @@ from eden_core import Tiling
 from eden_core.importing import import_files
 from eden_core.precompute import precompute
 from eden_core.source_files import SourceFile
+from eden_core.split_rules import SplitRules
 from eden_core.splitting import split_contigs
 
 TILING = Tiling(window_size=512, stride=480, keep_tail=True)
@@ -31,7 +32,7 @@ def make_folder(folder: Path, lengths: tuple[int, ...] = (300, 511, 512, 900, 15
     draw = random.Random(4)
     for sample in SAMPLES:
         import_sample(folder, sample, {f"c{i}": random_bases(draw, n) for i, n in enumerate(lengths)})
-    split_contigs(folder / "contigs.parquet", folder, train=0.7, validation=0.3, test=0)
+    split_contigs(folder / "contigs.parquet", folder, SplitRules(0.7, 0.3, 0))
     build_indexes(folder)
     return folder
 

@@ -24,6 +24,7 @@ from eden_core.digests import ContigDigests
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.listing import list_contigs
 from eden_core.precompute import precompute
+from eden_core.split_rules import SplitRules
 from eden_core.splitting import split_contigs
 from eden_core.verifying import verify
 
@@ -248,7 +249,7 @@ def test_an_index_older_than_a_contig_of_another_length(folder, grown):
     sequences = {name.rpartition("__")[2]: bases for name, bases in bases_of(folder).items() if "-s2__" in name}
     import_sample(folder, "s2", sequences | {"c3": sequences["c3"] + "A" * grown})
     assert {kind for kind, _ in kinds(folder)} >= {"split-length"}
-    split_contigs(folder / "contigs.parquet", folder, train=0.7, validation=0.3, test=0, force=True)
+    split_contigs(folder / "contigs.parquet", folder, SplitRules(0.7, 0.3, 0), force=True)
     found = kinds(folder)
     assert {kind for kind, _ in found} <= {"index-stale", "index-windows"}
     assert found
@@ -407,7 +408,7 @@ def test_contradicting_options(folder, options):
 
 
 def test_the_indexes_of_splits_made_anew(folder):
-    split_contigs(folder / "contigs.parquet", folder, train=0.5, validation=0.5, test=0, seed=1, force=True)
+    split_contigs(folder / "contigs.parquet", folder, SplitRules(0.5, 0.5, 0, seed=1), force=True)
     assert {kind for kind, _ in kinds(folder)} == {"index-windows"}
     build_indexes(folder)
     assert kinds(folder) == set()
