@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from eden_core.contig_names import samples_of
-from eden_core.contigs import SCHEMA
+from eden_core.contigs import BATCH_ROWS, SCHEMA
 from eden_core.split_places import Stretches
 from eden_core.split_words import SPLITS
 from eden_core.text_hashes import hash_texts
@@ -41,6 +41,7 @@ class SplitTable:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self.contigs = self.rows = self.bases = 0
         self._samples: list[NDArray[np.uint64]] = []
+        self._waiting: list[pa.RecordBatch] = []
 
     def write(self, contigs: pa.RecordBatch, samples: pa.Array, stretches: Stretches) -> None:
         """Write stretches of a batch of contigs; `stretches.contigs` counts from the first of the batch."""
@@ -49,7 +50,9 @@ class SplitTable:
         taken["contig_length"] = taken["length"]
         taken |= {"start": pa.array(stretches.starts), "length": pa.array(stretches.lengths)}
         arrays = [taken[field.name].cast(field.type) for field in self._schema]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        if sum(batch.num_rows for batch in self._waiting) >= BATCH_ROWS:
+            self._flush()
         self.rows += len(rows)
         self.contigs += 1 + int(np.count_nonzero(np.diff(stretches.contigs)))
         self.bases += int(stretches.lengths.sum())
@@ -65,7 +68,14 @@ class SplitTable:
 
     def close(self) -> None:
         """Complete the file."""
+        self._flush()
         self._writer.close()
+
+    def _flush(self) -> None:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting = []
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
 
 
 def write_tables(batches: Iterable[pa.RecordBatch], stretches: Stretches, tables: dict[str, SplitTable]) -> None:
