@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
+from eden_core.manifest import index_place
 from eden_core.plugins import installed_plugins
 from eden_core.sequence_ids import sample_or_empty
 from eden_core.tiling import PLAIN_RESERVE, Tiling
@@ -37,7 +37,7 @@ def index_paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[s
     paths = {split: None if path is None else str(path) for split, path in given.items()}
     if data_dir is not None:
         for split in ("train", "validation", "test"):
-            found = Path(data_dir) / f"{split}_windows.db"
+            found = index_place(data_dir, split)
             if split in paths and paths[split] is None and found.exists():
                 paths[split] = str(found)
     return paths

@@ -16,6 +16,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
 from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
+from eden_core.manifest import check_plugins
 from eden_core.mixture import Anchor
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
@@ -165,6 +166,8 @@ class EdenDataModule(lightning.LightningDataModule):
             raise ConfigurationError(f"resume_data is {resume_data!r}; expected 'continue' or 'restart'")
         self.save_hyperparameters(plain_arguments(arguments), logger=False)
         self.arguments = arguments
+        if data_dir is not None:
+            check_plugins(data_dir, store=store, index=index)
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
         self.window_db_paths = index_paths({split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}, data_dir)
         self._datasets: dict[str, EdenDataset] = {}

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from eden_core.amounts import size_text
 from eden_core.assembly import opened_index, opened_store
 from eden_core.catalogue import CONTIGS
 from eden_core.contig_counts import ContigReport, count_table
 from eden_core.errors import InputError, NotSupportedError, ShardNotFoundError
 from eden_core.inspecting import inspect_index
 from eden_core.interfaces import SequenceStore
+from eden_core.manifest import read_manifest
 from eden_core.recognizing import SPLITS, TAKEN, Kind, Recognized, recognize
 from eden_core.runs import read_runs
 from eden_core.store_contents import bytes_below, has_few_shards, listed_contigs, shard_facts, slow_shards, spread
@@ -23,6 +26,8 @@ from eden_core.window_lengths import LengthSource
 
 _FEW = 40
 """contigs below which a split by contigs is too coarse"""
+_ENOUGH_FOR_REGIONS = 2_000_000
+"""bases from which on few contigs are split by regions"""
 _LOOKED_AT = 1000
 """files of a folder that are looked at"""
 _DATA = (".db", ".parquet", ".sqlite")
@@ -196,9 +201,11 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
 def _contigs(one: Recognized) -> Description:
     report = count_table(one.path)
     target = one.path.parent
-    split = shlex.join(["eden", "split", str(one.path), "--out", str(target)])
+    long = report.lengths is not None and report.lengths.bases >= _ENOUGH_FOR_REGIONS
+    by_region = ["--by", "region"] if report.contigs < _FEW and long else []
+    split = shlex.join(["eden", "split", str(one.path), "--out", str(target), *by_region])
     whole = shlex.join(["eden-precompute", str(one.path), str(target / "train_windows.db")])
-    return _of_table(one, report, split if report.contigs >= _FEW else whole)
+    return _of_table(one, report, split if report.contigs >= _FEW or long else whole)
 
 
 def _split(one: Recognized) -> Description:
@@ -219,6 +226,21 @@ def _runs(one: Recognized) -> Description:
     argument = "max_n_fraction" if one.path.stem == "n_runs" else "max_soft_masked_fraction"
     following = (f"EdenDataModule(data_dir={str(one.path.parent)!r}, {argument}=0.1)",)
     return Description(one.kind, str(one.path), one.path.stat().st_size, {"runs": runs, "bases": bases}, following=following)
+
+
+def _imported_files(one: Recognized) -> Description:
+    table = pq.read_table(one.path, columns=["bytes", "contigs", "bases"])
+    facts = {"files": len(table)} | {f"{name} imported": pc.sum(table[name]).as_py() or 0 for name in ("contigs", "bases")}
+    facts["of files in all"] = size_text(pc.sum(table["bytes"]).as_py() or 0)
+    return Description(one.kind, str(one.path), one.path.stat().st_size, facts)
+
+
+def _manifest(one: Recognized) -> Description:
+    manifest = read_manifest(one.path.parent) or {}
+    facts = {name: manifest.get(name) for name in ("eden", "store", "index")}
+    facts |= {name: f"{part['windows']:,} windows of {part['bases']:,} bases" for name, part in manifest["splits"].items()}
+    following = (f"EdenDataModule(data_dir={str(one.path.parent)!r})",)
+    return Description(one.kind, str(one.path), one.path.stat().st_size, facts, following=following)
 
 
 def _source_file(one: Recognized) -> Description:
@@ -252,6 +274,8 @@ _DESCRIBED = {
     Kind.CONTIGS: _contigs,
     Kind.SPLIT: _split,
     Kind.RUNS: _runs,
+    Kind.SOURCES: _imported_files,
+    Kind.MANIFEST: _manifest,
     Kind.FASTA: _source_file,
     Kind.JSONL: _source_file,
     Kind.RUN: _run,

@@ -12,7 +12,8 @@ import pyarrow as pa
 from eden_core.amounts import size_text
 from eden_core.catalogue import CONTIGS
 from eden_core.contig_counts import sample_of_group, tags_and_samples
-from eden_core.contigs import read_contigs
+from eden_core.contigs import column_names, read_contigs
+from eden_core.cutting import Cut
 from eden_core.errors import InputError
 from eden_core.findings import Finding, Job, Level
 from eden_core.interfaces import SequenceStore, WindowIndex
@@ -53,7 +54,8 @@ class IndexTally:
             sums = pa.table({"group": groups, "windows": batch.column("windows")}).group_by("group", use_threads=False)
             for row in sums.aggregate([("windows", "sum")]).to_pylist():
                 tally.windows[sample_of_group(row["group"])] += row["windows_sum"]
-            reach += float((windows * (windows - 1) / 2).sum()) * index.tiling.stride
+            starts = batch.column("start").to_numpy() if "start" in batch.schema.names else 0
+            reach += float((windows * (starts + (windows - 1) / 2 * index.tiling.stride)).sum())
         tally.mean_reach = reach / max(1, len(index))
         return tally
 
@@ -128,7 +130,10 @@ def _listed(split: str, index: WindowIndex, store: SequenceStore, command: str, 
     bases = 0
     try:
         for batch in LengthSource(index, store).measured_contigs():
-            bases += int(index.tiling.bases_in_rows(batch.column("length").to_numpy(zero_copy_only=False)).sum())
+            if "start" in batch.schema.names:  # of intervals, windows are full but for the last of a contig
+                bases += int(batch.column("windows").to_numpy().sum()) * index.tiling.row_bases
+            else:
+                bases += int(index.tiling.bases_in_rows(batch.column("length").to_numpy(zero_copy_only=False)).sum())
     except InputError as error:
         yield Finding(Level.ERROR, f"{split} index", str(error), command)
         return
@@ -168,10 +173,11 @@ def expected(table: Path, tiling: Tiling) -> tuple[int, int]:
         InputError: the table cannot be read.
     """
     windows = bases = 0
-    for batch in read_contigs(table):
-        lengths = batch.column("length").to_numpy()
-        windows += int(tiling.counts(lengths).sum())
-        bases += int(tiling.bases_in_rows(lengths).sum())
+    columns = [name for name in ("start", "contig_length") if name in column_names(table)]
+    for batch in read_contigs(table, columns):
+        cut = Cut.of(batch, tiling)
+        windows += int(cut.counts.sum())
+        bases += int(cut.bases_in_rows.sum())
     return windows, bases
 
 

@@ -40,7 +40,7 @@ from eden_core.plugins import installed_plugins
 from eden_core.sketches import FEWEST, REACH, Found, Sketch, opened_sketch
 from eden_core.split_reading import Rows, bases_of, read_stretches, split_rows
 from eden_core.split_words import SPLITS
-from eden_core.tasks import run_tasks
+from eden_core.tasks import absolute, run_tasks
 
 MOST_HELD_OUT = 200_000_000
 """bases that are sketched, which takes 1 GB; of more held-out sequence, stretches are drawn"""
@@ -126,7 +126,7 @@ def check_leakage(
         InputError: there are not two splits to compare.
         SequenceNotFoundError, ShardNotFoundError, StaleIndexError: the store lacks a contig, or a part of one.
     """
-    tables = {name: str(splits[name]) for name in SPLITS if name in splits}
+    tables = {name: absolute(splits[name]) for name in SPLITS if name in splits}
     if len(tables) < 2:
         raise InputError(f"leakage is looked for between splits, and there is only {' and '.join(tables) or 'none'}")
     held_out = list(tables)[1:] if "train" in tables else list(tables)[-1:]
@@ -137,7 +137,7 @@ def check_leakage(
             sketch = Sketch.write(Path(folder), rows.rows, read_stretches(opened, rows.rows, K - 1))
         firsts = {other: rows.first_window(SPLITS[SPLITS.index(other) + 1 :]) for other in others}
         tasks = [
-            _Task(tables[other], other, store, str(sequence_db_dir), folder, firsts[other], *part)
+            _Task(tables[other], other, store, absolute(sequence_db_dir), folder, firsts[other], *part)
             for other in others
             for part in _parts(tables[other])
         ]

@@ -20,7 +20,7 @@ from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import tags_of
 from eden_core.sorting import merged, sorted_batches
-from eden_core.tasks import run_tasks
+from eden_core.tasks import absolute, run_tasks
 
 LISTED = pa.schema([DETAILS.field(name) for name in (*SCHEMA.names, "sample", "tag")])
 """what is listed of each contig unless digests are asked for: then it is `DETAILS`"""
@@ -81,7 +81,7 @@ def list_contigs(
         NotSupportedError: the store cannot list its samples or contigs.
     """
     started = time.perf_counter()
-    table = Path(location) / CONTIGS if out is None else Path(out)
+    table = Path(absolute(location)) / CONTIGS if out is None else Path(absolute(out))
     with installed_plugins().store(store, str(location)) as opened:
         samples = list(opened.samples())
     if not samples:
@@ -89,7 +89,7 @@ def list_contigs(
     refuse_existing(table, force=force)
     summary = ListingSummary(samples=len(samples))
     with atomic_path(table) as draft, scratch_folder(table.parent, "contigs") as scratch:
-        tasks = _tasks(samples, str(location), store, scratch, digests=digests, workers=factory.workers)
+        tasks = _tasks(samples, absolute(location), store, scratch, digests=digests, workers=factory.workers)
         _write(draft, _written_parts(tasks, factory, progress, len(samples)), DETAILS if digests else LISTED, summary)
     summary.seconds = time.perf_counter() - started
     return summary

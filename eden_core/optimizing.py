@@ -9,7 +9,7 @@ from pathlib import Path
 from eden_core.errors import ConfigurationError, EdenError, NotSupportedError
 from eden_core.interfaces import ExecutorFactory, OptimizeSummary
 from eden_core.plugins import installed_plugins
-from eden_core.tasks import run_tasks
+from eden_core.tasks import absolute, run_tasks
 
 _SAMPLES_A_TASK = 32
 
@@ -76,7 +76,9 @@ def optimize_store(
     with installed_plugins().store(store, str(location)) as opened:
         samples = list(opened.samples())
     report = OptimizeReport()
-    tasks = _tasks(samples, str(location), store, None if out is None else str(out), force=force, workers=factory.workers)
+    tasks = _tasks(
+        samples, absolute(location), store, None if out is None else absolute(out), force=force, workers=factory.workers
+    )
     done = 0
     for task, results in run_tasks(optimize_shards, tasks, factory):
         if isinstance(results, Exception):

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from eden_core.errors import InputError
 from eden_core.ledger import LEDGER
+from eden_core.manifest import MANIFEST
 from eden_core.sidecars import MAGIC as SIDECAR_MAGIC
 
 SPLITS = ("train", "validation", "test")
@@ -46,6 +47,8 @@ class Kind(StrEnum):
     CONTIGS = "table of contigs"
     SPLIT = "split"
     RUNS = "table of runs"
+    SOURCES = "table of sources"
+    MANIFEST = "manifest"
     FASTA = "FASTA"
     JSONL = "JSONL"
     RUN = "run"
@@ -79,8 +82,8 @@ def recognize(path: str | Path) -> Recognized:
         raise InputError(f"{path}: there is no such file or folder")
     if path.is_dir():
         return Recognized(Kind.FOLDER, path)
-    if path.name == LEDGER:
-        return Recognized(Kind.RUN, path)
+    if path.name in {LEDGER, MANIFEST}:
+        return Recognized(Kind.RUN if path.name == LEDGER else Kind.MANIFEST, path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(_SQLITE):
@@ -121,6 +124,8 @@ def _table(path: Path) -> Recognized:
         return Recognized(Kind.SPLIT if path.stem in SPLITS else Kind.CONTIGS, path, facts)
     if {"contig_id", "start", "end"} <= set(names):
         return Recognized(Kind.RUNS, path, facts)
+    if {"path", "sample", "modified_ns"} <= set(names):
+        return Recognized(Kind.SOURCES, path, facts)
     raise InputError(
         f"{path} is a Parquet table of {rows:,} rows with the columns {', '.join(names) or '(none)'}: a table of contigs has "
         "contig_id and length, one of runs contig_id, start and end"

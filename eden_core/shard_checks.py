@@ -10,7 +10,7 @@ from eden_core.errors import EdenError, NotSupportedError
 from eden_core.findings import Finding, Level
 from eden_core.interfaces import ExecutorFactory, SequenceStore, ShardState
 from eden_core.plugins import installed_plugins
-from eden_core.tasks import run_tasks
+from eden_core.tasks import absolute, run_tasks
 
 SHARDS_A_TASK = 5_000
 _THREADS = 16
@@ -68,7 +68,7 @@ def tally_shards(store: SequenceStore, samples: list[str], executor: ExecutorFac
         NotSupportedError: the store has no state of shards.
     """
     parts = [tuple(samples[first : first + SHARDS_A_TASK]) for first in range(0, len(samples), SHARDS_A_TASK)]
-    groups = [ShardGroup(store.name, store.location, part) for part in parts]
+    groups = [ShardGroup(store.name, absolute(store.location), part) for part in parts]
     tally = ShardTally()
     if len(groups) < 2:
         for group in groups:

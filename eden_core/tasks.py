@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from eden_core.errors import EdenError, ExecutorError
@@ -15,6 +16,11 @@ _AHEAD = 2
 """tasks handed over for each worker, so that none waits for the next"""
 
 
+def absolute(location: str | Path) -> str:
+    """Return a path as processes in other folders find it; a URL stays what it is."""
+    return str(location) if "://" in str(location) else str(Path(location).absolute())
+
+
 def run_tasks(
     function: Callable[[Argument], Result], arguments: Iterable[Argument], factory: ExecutorFactory
 ) -> Iterator[tuple[Argument, Result | EdenError | OSError]]:
@@ -24,7 +30,7 @@ def run_tasks(
 
     Args:
         function: of a module, so that it pickles; it may run twice for one argument.
-        arguments: small, since they travel.
+        arguments: small, since they travel; paths in them are absolute.
         factory: where the tasks run.
 
     Raises:

@@ -23,7 +23,7 @@ from eden_core.problems import Problem, Problems
 from eden_core.runs import read_runs
 from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
-from eden_core.tasks import run_tasks
+from eden_core.tasks import absolute, run_tasks
 from eden_core.tiling import Tiling
 from eden_core.verifying_indexes import IndexCheck, IndexResult, check_index
 from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
@@ -87,8 +87,8 @@ def verify(
         ConfigurationError: `samples` and `sample_share` are both given, or out of their range.
     """
     started = time.perf_counter()
-    folder = Path(data_dir)
-    table = folder / CONTIGS if contigs is None else Path(contigs)
+    folder = Path(absolute(data_dir))
+    table = folder / CONTIGS if contigs is None else Path(absolute(contigs))
     _check_arguments(folder, table, store, samples, sample_share)
     run = _Run(folder, table, store, index, factory, progress or (lambda _done, _total: None))
     run.check(lambda count: _wanted(count, samples, sample_share))

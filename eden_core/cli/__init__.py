@@ -26,11 +26,13 @@ def main() -> None:
     from eden_core.cli.inspect import inspect
     from eden_core.cli.optimize import optimize_command
     from eden_core.cli.plugins import plugins
+    from eden_core.cli.prepare import prepare_command
     from eden_core.cli.preview import preview
     from eden_core.cli.replay import replay
     from eden_core.cli.split import split_command
     from eden_core.cli.verify import verify_command
 
+    app.command("prepare")(prepare_command)
     app.command("import")(import_command)
     app.command("split")(split_command)
     app.command("contigs")(contigs_command)

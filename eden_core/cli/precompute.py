@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -110,13 +110,21 @@ def _here(task: PrecomputeTask) -> Iterator[Done]:
     yield task, summary
 
 
+def _anywhere(task: PrecomputeTask) -> PrecomputeTask:
+    """Return a task as a process in another folder does it."""
+    output = None if task.output is None else task.output.absolute()
+    return replace(task, split=task.split.absolute(), output=output)
+
+
 def _shared_out(tasks: list[PrecomputeTask], factory: ExecutorFactory, out: Path | None) -> Iterator[Done]:
     """Yield splits as they are done; those that fail are told when all others are."""
     if out is not None and tasks[0].output is not None:
         out.mkdir(parents=True, exist_ok=True)
     failed: list[Exception] = []
     with bar("splits") as progress:
-        for number, (task, result) in enumerate(run_tasks(run_task, tasks, factory), 1):
+        anywhere = {_anywhere(task): task for task in tasks}
+        for number, (travelled, result) in enumerate(run_tasks(run_task, anywhere, factory), 1):
+            task = anywhere[travelled]
             progress(number, len(tasks))
             if isinstance(result, PrecomputeSummary):
                 yield task, result

@@ -20,44 +20,57 @@ from eden_core.split_reports import REPORT, SplitReport
 from eden_core.split_rules import UNITS, SplitRules
 from eden_core.splitting import split_contigs
 
+TrainOption = Annotated[float, typer.Option(help="Share of the bases for training.")]
+ValidationOption = Annotated[float, typer.Option(help="Share of the bases for validation.")]
+TestOption = Annotated[float, typer.Option(help="Share of the bases for testing.")]
+ByOption = Annotated[
+    str | None,
+    typer.Option(help=f"What goes to one split as a whole: {', '.join(UNITS)} [default: contig].", metavar="UNIT"),
+]
+ClustersOption = Annotated[
+    Path | None, typer.Option(help="Table of (representative, member), without header: --by cluster.", metavar="TSV")
+]
+BlockOption = Annotated[
+    int | None,
+    typer.Option(help="With --by region: bases of a block [default: 100k].", metavar="BASES", parser=parse_bases),
+]
+GuardOption = Annotated[
+    int | None,
+    typer.Option(
+        help="With --by region: bases left out where splits meet, a window's at least [default: 8192].",
+        metavar="BASES",
+        parser=parse_bases,
+    ),
+]
+TestContigsOption = Annotated[
+    list[str] | None, typer.Option(help="Contigs to test on: ids or globs, with commas between.", metavar="GLOBS")
+]
+ValidationContigsOption = Annotated[
+    list[str] | None, typer.Option(help="Contigs to validate on: ids or globs, with commas between.", metavar="GLOBS")
+]
+ExcludeOption = Annotated[list[str] | None, typer.Option(help="Contigs that go nowhere, likewise.", metavar="GLOBS")]
+SplitFromOption = Annotated[
+    str | None,
+    typer.Option(help="Column that names the split of each contig; filename: the source file does.", metavar="COLUMN"),
+]
+SeedOption = Annotated[int, typer.Option(help="Another seed gives other splits.")]
+
 
 def split_command(
     *,
     contigs: Annotated[Path, typer.Argument(help="Parquet table with contig_id and length.", metavar="CONTIGS.parquet")],
     out: Annotated[Path, typer.Option(help="Directory to write to.")],
-    train: Annotated[float, typer.Option(help="Share of the bases for training.")] = 0.9,
-    validation: Annotated[float, typer.Option(help="Share of the bases for validation.")] = 0.05,
-    test: Annotated[float, typer.Option(help="Share of the bases for testing.")] = 0.05,
-    by: Annotated[
-        str | None,
-        typer.Option(help=f"What goes to one split as a whole: {', '.join(UNITS)} [default: contig].", metavar="UNIT"),
-    ] = None,
-    clusters: Annotated[
-        Path | None, typer.Option(help="Table of (representative, member), without header: --by cluster.", metavar="TSV")
-    ] = None,
-    block: Annotated[
-        int | None,
-        typer.Option(help="With --by region: bases of a block [default: 100k].", metavar="BASES", parser=parse_bases),
-    ] = None,
-    guard: Annotated[
-        int | None,
-        typer.Option(
-            help="With --by region: bases left out where splits meet, a window's at least [default: 8192].",
-            metavar="BASES",
-            parser=parse_bases,
-        ),
-    ] = None,
-    test_contigs: Annotated[
-        list[str] | None, typer.Option(help="Contigs to test on: ids or globs, with commas between.", metavar="GLOBS")
-    ] = None,
-    validation_contigs: Annotated[
-        list[str] | None, typer.Option(help="Contigs to validate on: ids or globs, with commas between.", metavar="GLOBS")
-    ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Contigs that go nowhere, likewise.", metavar="GLOBS")] = None,
-    split_from: Annotated[
-        str | None,
-        typer.Option(help="Column that names the split of each contig; filename: the source file does.", metavar="COLUMN"),
-    ] = None,
+    train: TrainOption = 0.9,
+    validation: ValidationOption = 0.05,
+    test: TestOption = 0.05,
+    by: ByOption = None,
+    clusters: ClustersOption = None,
+    block: BlockOption = None,
+    guard: GuardOption = None,
+    test_contigs: TestContigsOption = None,
+    validation_contigs: ValidationContigsOption = None,
+    exclude: ExcludeOption = None,
+    split_from: SplitFromOption = None,
     check_leakage: Annotated[
         bool, typer.Option("--check-leakage", help="Look for near-identical stretches in different splits.")
     ] = False,
@@ -72,7 +85,7 @@ def split_command(
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    seed: Annotated[int, typer.Option(help="Another seed gives other splits.")] = 42,
+    seed: SeedOption = 42,
     force: Annotated[bool, typer.Option("--force", help="Replace existing splits.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

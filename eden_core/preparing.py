@@ -1,0 +1,224 @@
+"""From files of sequences to a folder that training reads: import, split and indexes in one go."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from eden_core.atomic import atomic_path
+from eden_core.contigs import read_contigs
+from eden_core.errors import EdenError, OutputExistsError
+from eden_core.import_task import ImportOptions
+from eden_core.importing import ImportSummary, Progress, import_files
+from eden_core.interfaces import ExecutorFactory
+from eden_core.manifest import MANIFEST, index_place, read_manifest
+from eden_core.plugins import installed_plugins
+from eden_core.precompute import PrecomputeSummary, PrecomputeTask, check_gaps, run_task
+from eden_core.source_files import SourceFile
+from eden_core.split_rules import SplitRules
+from eden_core.split_words import SPLITS
+from eden_core.splitting import split_contigs
+from eden_core.tasks import run_tasks
+from eden_core.tiling import Tiling
+
+LARGEST_SHARE = 0.05
+"""share of the bases from which on a contig is too long to go to one split as a whole"""
+
+_PLAN = ".eden-prepare.json"
+_BLOCK = 100_000
+_BLOCKS = 40  # of few and short contigs, at least so many
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How a folder is prepared.
+
+    Args:
+        imported: what becomes of the sequences.
+        tiling: how contigs are cut into windows.
+        split: rules of the split; what must not be divided is chosen where they do not say (see `chosen_rules`).
+        store: name of a store plugin.
+        index: name of an index plugin.
+    """
+
+    imported: ImportOptions
+    tiling: Tiling
+    split: SplitRules
+    store: str = "sqlite-shards"
+    index: str = "sqlite"
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What was prepared.
+
+    Attributes:
+        imported: what the import came to.
+        manifest: what `eden.json` in the folder says, splits and indexes among it.
+        unchanged: whether all of it was there already.
+        seconds: it took.
+    """
+
+    imported: ImportSummary
+    manifest: dict[str, Any]
+    unchanged: bool
+    seconds: float
+
+
+def prepare(
+    files: Sequence[SourceFile],
+    out: str | Path,
+    settings: PrepareSettings,
+    *,
+    executor: ExecutorFactory | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> PrepareSummary:
+    """Make a folder that `EdenDataModule(data_dir=…)` trains from: a store, its tables, splits, and an index of each split.
+
+    After a kill the same call goes on where it stopped. A folder that was prepared is left as it is by the same call.
+
+    Args:
+        files: as `find_source_files` gives them.
+        out: the folder.
+        settings: how it is prepared.
+        executor: where the tasks run; None: processes of this machine, one for each core.
+        force: whether what is there is replaced.
+        progress: told how far the import is.
+
+    Raises:
+        OutputExistsError: the folder was prepared in another way, or holds splits or indexes of others, without `force`.
+        EdenError, OSError: as the steps raise them.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    check_gaps(settings.tiling, allow_gaps=False)
+    plan = _plan(files, settings)
+    before = read_manifest(out)
+    _refuse_others(out, plan, before, force=force)
+    run = executor or installed_plugins().executor("local")
+    imported = import_files(
+        files, out, options=settings.imported, store=settings.store, executor=run, force=force, progress=progress
+    )
+    unchanged = before is not None and before["plan"] == plan and imported.unchanged == len(files)
+    manifest = before if before is not None and unchanged else _split_and_indexed(imported, out, settings, plan, run)
+    return PrepareSummary(imported, manifest, unchanged, time.perf_counter() - started)
+
+
+def chosen_rules(rules: SplitRules, contigs: Path, tiling: Tiling) -> SplitRules:
+    """Return rules that say what must not be divided.
+
+    Where they do not: contigs are divided, and if one of them has more than `LARGEST_SHARE` of all bases, regions of contigs.
+    The guard between regions is a window, unless given, and a block is 100,000 bases, less where the contigs are few and short.
+
+    Args:
+        rules: as given.
+        contigs: the table of contigs.
+        tiling: how they will be cut into windows.
+    """
+    lengths = [batch.column("length") for batch in read_contigs(contigs)]
+    total = sum(pc.sum(some).as_py() or 0 for some in lengths)
+    longest = max((pc.max(some).as_py() or 0 for some in lengths), default=0)
+    said = rules.by or rules.clusters or rules.split_from or rules.named
+    by = rules.by if said else "region" if longest > LARGEST_SHARE * total else "contig"
+    if by != "region":
+        return replace(rules, by=by)
+    guard = tiling.window_size if rules.guard is None else rules.guard
+    block = max(guard, min(_BLOCK, total // _BLOCKS), 1) if rules.block is None else rules.block
+    return replace(rules, by=by, block=block, guard=guard)
+
+
+def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, Any]:
+    """Return what must be the same for a folder to be the same."""
+    listed = json.dumps([asdict(file) for file in files])
+    described: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return {"files": len(files), "digest_of_files": sha256(listed.encode()).hexdigest()[:32], **described}
+
+
+def _refuse_others(out: Path, plan: dict[str, Any], before: dict[str, Any] | None, *, force: bool) -> None:
+    if force:
+        return
+    begun = json.loads((out / _PLAN).read_text()) if (out / _PLAN).exists() else None
+    for other, what in ((before and before["plan"], "was"), (begun, "was being")):
+        if other is not None and other != plan:
+            raise OutputExistsError(
+                f"{out} {what} prepared in another way ({_differences(other, plan)}): choose another --out, or give --force to "
+                "prepare it anew"
+            )
+    made = [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name)) if path.exists()]
+    if made and before is None and begun is None:
+        raise OutputExistsError(
+            f"{out} holds {' and '.join(made)}, which eden prepare did not make: choose another --out, or give --force to "
+            "replace them"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    different = [f"{name} {before.get(name)!r}, not {now[name]!r}" for name in now if before.get(name) != now[name]]
+    return "; ".join(different) or "other files"
+
+
+def _split_and_indexed(
+    imported: ImportSummary, out: Path, settings: PrepareSettings, plan: dict[str, Any], executor: ExecutorFactory
+) -> dict[str, Any]:
+    """Divide and index what was imported, and return the manifest, which is written last."""
+    (out / MANIFEST).unlink(missing_ok=True)
+    with atomic_path(out / _PLAN) as draft:
+        draft.write_text(json.dumps(plan))
+    split = split_contigs(imported.contigs, out, chosen_rules(settings.split, imported.contigs, settings.tiling), force=True)
+    built = _indexed([part.location for part in split.splits.values()], settings, executor)
+    manifest = {
+        "eden": version("eden-core"),
+        "store": settings.store,
+        "index": settings.index,
+        "counts": asdict(imported.counts),
+        "tiling": asdict(settings.tiling),
+        "split": split.rules.settings(),
+        "splits": {
+            name: {
+                "contigs": part.contigs,
+                "bases": part.bases,
+                "share": part.share,
+                "windows": built[name].windows,
+                "bases_never_seen": built[name].bases_never_seen,
+                "padding": built[name].padding,
+                "table": part.location.name,
+                "index": index_place(out, name).name,
+            }
+            for name, part in split.splits.items()
+        },
+        "plan": plan,
+    }
+    with atomic_path(out / MANIFEST) as draft:
+        draft.write_text(json.dumps(manifest, indent=1) + "\n")
+    (out / _PLAN).unlink()
+    return manifest
+
+
+def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: ExecutorFactory) -> dict[str, PrecomputeSummary]:
+    """Build the index of each split; one that was built from the same contigs already stays, and is as new as the others."""
+    tasks = [
+        PrecomputeTask(
+            table.absolute(),
+            index_place(table.absolute().parent, table.stem),
+            settings.tiling,
+            settings.index,
+            force=True,
+            skip_existing=True,
+        )
+        for table in tables
+    ]
+    built = {}
+    for task, outcome in run_tasks(run_task, tasks, executor):
+        if isinstance(outcome, EdenError | OSError):
+            raise outcome
+        built[task.split.stem] = outcome
+        if outcome.kept:
+            index_place(task.split.parent, task.split.stem).touch()
+    return built
