@@ -32,7 +32,7 @@ def headings(text: str) -> list[str]:
 
 
 def test_a_data_folder_is_described_part_by_part(data):
-    parts = ["store", "table of contigs", *["table of runs"] * 2, *["split"] * 3, *["index"] * 3]
+    parts = ["store", "table of contigs", *["table of runs"] * 2, *["split"] * 3, *["index"] * 3, "table of sources"]
     text = run("eden", "inspect", data)
     assert headings(text) == ["data folder", *parts, "next", "next"]
     assert f"next: EdenDataModule(data_dir='{data}')\nnext: eden doctor {data}\n" in text
