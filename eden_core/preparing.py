@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from eden_core.atomic import atomic_path
 from eden_core.contigs import read_contigs
-from eden_core.errors import EdenError, OutputExistsError
+from eden_core.errors import EdenError, InputError, OutputExistsError
 from eden_core.import_task import ImportOptions
 from eden_core.importing import ImportSummary, Progress, import_files
 from eden_core.interfaces import ExecutorFactory
@@ -216,6 +216,11 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
     ]
     built = {}
     for task, outcome in run_tasks(run_task, tasks, executor):
+        if isinstance(outcome, InputError):
+            raise InputError(
+                f"{task.split.stem} cannot be indexed: {outcome}. Give it a larger share of the bases (--{task.split.stem}), or "
+                "take a smaller --window-size"
+            ) from outcome
         if isinstance(outcome, EdenError | OSError):
             raise outcome
         built[task.split.stem] = outcome

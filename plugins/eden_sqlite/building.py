@@ -53,6 +53,17 @@ class WindowWriter:
             self._insert(ids[first:stop], cut.firsts[first:stop], cut.counts[first:stop])
             first = stop
 
+    def why_none(self) -> str:
+        """Say why there may be not one window."""
+        tiling = self._tiling
+        if self._intervals:
+            return (
+                f"no interval holds a whole window of {tiling.window_size} bases that begins at a multiple of the stride, "
+                f"{tiling.stride}, in its contig"
+            )
+        least = max(1, tiling.min_length)
+        return f"no sequence has {least} bases or more, or the window size {tiling.window_size} is below the minimum length"
+
     def finish(self) -> None:
         """Write what completes the database."""
         tiling = self._tiling

@@ -70,10 +70,7 @@ class SqliteIndex(WindowIndex):
             for batch in contigs:
                 writer.add(batch)
             if not writer.windows:
-                raise InputError(
-                    f"not one window: no sequence has {max(1, tiling.min_length)} bases or more, or the window size "
-                    f"{tiling.window_size} is below the minimum length"
-                )
+                raise InputError(f"not one window: {writer.why_none()}")
             writer.finish()
         return IndexSummary(str(location), writer.sequences, writer.windows)
 
