@@ -31,6 +31,7 @@ bench: install
 	$(BIN)/python benchmarks/rows.py --write docs/performance.md
 	$(BIN)/python benchmarks/scale.py --append docs/performance.md
 	$(BIN)/python benchmarks/packing.py --append docs/performance.md
+	$(BIN)/python benchmarks/preparing.py --append docs/performance.md
 
 clean:
 	rm -rf .venv build dist eden-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

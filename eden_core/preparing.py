@@ -218,8 +218,8 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
     for task, outcome in run_tasks(run_task, tasks, executor):
         if isinstance(outcome, InputError):
             raise InputError(
-                f"{task.split.stem} cannot be indexed: {outcome}. Give it a larger share of the bases (--{task.split.stem}), or "
-                "take a smaller --window-size"
+                f"{task.split.stem} cannot be indexed: {outcome}. Give it a larger share of the bases "
+                f"(--{task.split.stem}), or take a smaller --window-size"
             ) from outcome
         if isinstance(outcome, EdenError | OSError):
             raise outcome
