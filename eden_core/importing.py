@@ -17,6 +17,8 @@ from eden_core.source_files import SourceFile
 from eden_core.tasks import run_tasks
 
 _SHOWN_FAILURES = 10
+_SECONDS_BETWEEN = 0.1
+"""from one report of a file's progress to the next: there may be millions of contigs in it"""
 
 
 @dataclass(frozen=True)
@@ -178,13 +180,17 @@ class _Counter:
         self._unread = {file.sample: max(0, file.stamp[0]) for file in waiting}
         self._total = self._left = sum(self._unread.values())
         self._progress = progress
+        self._told = 0.0
         self._read = self._files = self._bases = self._done_bases = 0
 
     def moved(self, read: int, bases: int) -> None:
         """Count what was read and written of the only file."""
         self._read += read
         self._bases += bases
-        self._tell()
+        now = time.monotonic()
+        if now - self._told > _SECONDS_BETWEEN:
+            self._told = now
+            self._tell()
 
     def done(self, file: SourceFile, receipt: Receipt) -> None:
         """Count a file."""
