@@ -24,7 +24,7 @@ SourcesArgument = Annotated[
     typer.Argument(
         help="Files: FASTA or JSON Lines (plain, gzip, bgzip, zstd), Parquet or Arrow tables, SQLite shards; directories, glob "
         "patterns; - for standard input.",
-        metavar="SOURCES…",
+        metavar="SOURCES",
     ),
 ]
 OutOption = Annotated[Path, typer.Option(help="Directory to write to.")]
