@@ -168,10 +168,8 @@ class ImportFolder:
     def _read_plan(self, *, force: bool) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads(self._plan.read_text())
-            if {"settings", "files"} <= found.keys():
-                return found
-            raise ValueError(f"it has {', '.join(found) or 'nothing'}")
-        except (ValueError, AttributeError) as error:
+            return {name: found[name] for name in ("settings", "files")}
+        except (ValueError, TypeError, KeyError) as error:
             if force:
                 return {"settings": None, "files": []}
             raise InputError(
