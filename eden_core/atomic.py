@@ -10,7 +10,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
-from eden_core.errors import InputError, OutputExistsError
+from eden_core.errors import ConfigurationError, EdenError, InputError, OutputExistsError
 
 
 @contextmanager
@@ -22,15 +22,32 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         InputError: the folder of `target` does not exist.
+        OSError: the disk is full, or fails.
     """
     target = Path(target)
     if not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: there is no folder {target.parent}; make it first")
-    with _own_draft(target) as draft:
+    with named_when_full(target), _own_draft(target) as draft:
         yield draft
         _sync(draft)
         draft.replace(target)
     _sync(target.parent)
+
+
+@contextmanager
+def named_when_full(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Let the error of a full disk, which the system gives without the name of a file, name `target`."""
+    try:
+        yield
+    except OSError as error:
+        short = "requested and" in str(error)  # what numpy says, without the number of the system's error
+        if isinstance(error, EdenError) or error.filename is not None or not (short or error.errno in _FULL):
+            raise
+        cause = os.strerror(error.errno) if error.errno else "the disk is full, or fails"
+        raise OSError(f"{target} could not be written: {cause}") from error
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -104,6 +121,27 @@ def _machine() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
     except OSError:
         return secrets.token_hex(4)  # then every process is a machine of its own
+
+
+@contextmanager
+def made_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Make a folder, and those above it, where they are missing; when the block fails, those that are new and empty go.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    new = [each for each in (Path(folder), *Path(folder).parents) if not each.exists()]
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"the directory {folder} cannot be made: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        for each in new:
+            with suppress(OSError):
+                each.rmdir()
+        raise
 
 
 def refuse_existing(target: str | os.PathLike[str], *, force: bool, remedy: str = "give --force to replace it") -> None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from eden_core.atomic import atomic_path
+from eden_core.atomic import atomic_path, named_when_full
 from eden_core.composition import counts, has_lower, histogram
 from eden_core.contigs import BATCH_ROWS, COUNTED, DETAILS, digest_of_bases
 from eden_core.errors import InputError, RepeatedIdError
@@ -70,7 +70,7 @@ class PartWriter:
         Raises:
             InputError: two pieces have one id.
         """
-        with _Spool(self._draft.with_name(f"{self._draft.name}.unsorted")) as spool:
+        with named_when_full(self._draft), _Spool(self._draft.with_name(f"{self._draft.name}.unsorted")) as spool:
             for piece in some:
                 self._note(piece)
                 yield piece.id, piece.bases

@@ -97,10 +97,15 @@ class Clusters:
         return np.where(found, places, -1)
 
 
-def _read(path: str | Path) -> NDArray[np.uint64]:
-    """Return the hashes of all representatives, and behind them those of all members."""
+def refuse_missing(path: str | Path) -> None:
+    """Raise `InputError` where there is no such file."""
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file; expected rows of representative and member, separated by a tab")
+
+
+def _read(path: str | Path) -> NDArray[np.uint64]:
+    """Return the hashes of all representatives, and behind them those of all members."""
+    refuse_missing(path)
     sides: tuple[list[NDArray[np.uint64]], ...] = ([], [])
     try:
         with pa_csv.open_csv(

@@ -91,7 +91,7 @@ class _Parser:
         return Record(self._id, bases.getvalue(), self._header_line)
 
     def _start(self, header: bytes) -> None:
-        if b"\r" in header:
+        if b"\r" in header and not _NO_TEXT.search(header):
             raise self._error(self._line, "lines end in bare carriage returns; convert them with: tr '\\r' '\\n'")
         if len(header) >= _LONGEST_HEADER:
             raise self._error(self._line, f"a header of {len(header)} bytes or more; expected '>', an id, and a line end")

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eden_core.atomic import atomic_path
+from eden_core.atomic import atomic_path, made_folder
 from eden_core.catalogue import CONTIGS, RUN_TABLES, merge_parts
 from eden_core.contigs import column_names
-from eden_core.errors import ConfigurationError, InputError, NotSupportedError, OutputExistsError
+from eden_core.errors import InputError, NotSupportedError, OutputExistsError
 from eden_core.import_task import Counts, ImportOptions, ImportTask, Receipt
 from eden_core.plugins import installed_plugins
 from eden_core.source_files import SourceFile
@@ -37,22 +37,13 @@ def locked_folder(out: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: it cannot be made.
     """
-    new = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with made_folder(out):
         descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigurationError(f"the directory {out} cannot be made: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    except BaseException:
-        for folder in new:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-    finally:
-        os.close(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 class ImportFolder:
@@ -87,11 +78,11 @@ class ImportFolder:
         stored = self._stored()
         waiting = [file for file in files if not self._is_done(file, stored, planned, force=force)]
         if waiting or planned:
-            (self._work / "parts").mkdir(parents=True, exist_ok=True)
-            with atomic_path(self._plan) as draft:
-                draft.write_text(
-                    json.dumps({"settings": self._settings, "files": [self._planned_file(file) for file in files]})
-                )
+            plan = json.dumps({"settings": self._settings, "files": [self._planned_file(file) for file in files]})
+            with self.given_up_if_empty():
+                (self._work / "parts").mkdir(parents=True, exist_ok=True)
+                with atomic_path(self._plan) as draft:
+                    draft.write_text(plan)
         return waiting
 
     def was_imported(self, file: SourceFile) -> bool:
@@ -156,7 +147,7 @@ class ImportFolder:
         """Return the samples of an interrupted import that this one goes on with."""
         if not self._plan.exists():
             return set()
-        found: dict[str, Any] = json.loads(self._plan.read_text())
+        found = self._read_plan(force=force)
         now = [self._planned_file(file) for file in files]
         planned: list[str] = [each["sample"] for each in found["files"]]
         if found["settings"] == self._settings and all(each in now for each in found["files"]):
@@ -173,6 +164,18 @@ class ImportFolder:
                 shutil.rmtree(self.out / sample, ignore_errors=True)
         shutil.rmtree(self._work)
         return set()
+
+    def _read_plan(self, *, force: bool) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._plan.read_text())
+            return {name: found[name] for name in ("settings", "files")}
+        except (ValueError, TypeError, KeyError) as error:
+            if force:
+                return {"settings": None, "files": []}
+            raise InputError(
+                f"{self._plan} of an unfinished import cannot be read: {error}; give --force to begin anew, or choose another "
+                "--out"
+            ) from error
 
     def _refuse_other_settings(self) -> None:
         for receipt, settings in self._imported.values():
@@ -221,12 +224,15 @@ class ImportFolder:
             found = {row["sample"]: (_receipt(row), row["settings"]) for row in rows}
         except (pa.ArrowException, OSError, KeyError) as error:
             raise InputError(f"{path} cannot be read: {error}; restore it, or choose another --out") from error
-        missing = [name for name in (*RUN_TABLES, CONTIGS) if not (self.out / name).exists()]
+        tables = [self.out / name for name in (*RUN_TABLES, CONTIGS)]
+        missing = [table.name for table in tables if not table.exists()]
         if missing:
             raise InputError(
                 f"{self.out} lacks {' and '.join(missing)} of an earlier import: restore it, or import everything into "
                 "another --out"
             )
+        for table in tables:
+            _check_readable(table)
         return found
 
     def _refuse_foreign_tables(self) -> None:
@@ -241,6 +247,15 @@ class ImportFolder:
         receipts = sorted(self._imported.values(), key=lambda each: each[0].source.sample.encode())
         with atomic_path(self.out / SOURCES) as draft:
             pq.write_table(pa.Table.from_pylist([_row(*each) for each in receipts]), draft, compression="zstd")
+
+
+def _check_readable(table: Path) -> None:
+    try:
+        pq.read_schema(table)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{table} cannot be read, and an import adds to it: {error}; restore it, or choose another --out"
+        ) from error
 
 
 def _change(receipt: Receipt, file: SourceFile) -> str | None:

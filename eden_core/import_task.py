@@ -126,10 +126,17 @@ class Receipt:
 
     @classmethod
     def read(cls, path: Path) -> "Receipt":
-        """Read one."""
-        found: dict[str, Any] = json.loads(path.read_text())
-        stamp = tuple(found["stamp"])
-        return cls(SourceFile(**found["source"]), (stamp[0], stamp[1]), found["location"], Counts(**found["counts"]))
+        """Read one.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+            size, time = found["stamp"]
+            return cls(SourceFile(**found["source"]), (size, time), found["location"], Counts(**found["counts"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} cannot be read: {error}; remove it, and its file is imported again") from error
 
 
 Progress = Callable[[int, int], object]

@@ -15,7 +15,7 @@ from eden_core.contigs import column_names, count_contigs, sorted_contigs
 from eden_core.coverage import Coverage, CoverageCount, with_and_without_tail
 from eden_core.cutting import Cut
 from eden_core.digests import ContigDigests
-from eden_core.errors import ConfigurationError, FormatError
+from eden_core.errors import ConfigurationError, FormatError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
 from eden_core.tiling import PLAIN_RESERVE, Tiling
@@ -97,6 +97,8 @@ def precompute(
             yield batch
             if progress:
                 progress(count.summary.sequences, total)
+        if output is not None and not count.summary.windows:
+            raise InputError(_no_window(split, count.summary.sequences, tiling))
 
     count = _Count(tiling, report=report)
     if output is None or known:
@@ -107,6 +109,15 @@ def precompute(
         count = _Count(tiling, report=report)
         count.summary.windows = plugin.build(str(output), contigs(count), tiling).windows
     return count.finished(time.perf_counter() - started)
+
+
+def _no_window(split: str | Path, contigs: int, tiling: Tiling) -> str:
+    if not contigs:
+        return f"{split} has no rows, so there is not one window"
+    if tiling.min_length > tiling.window_size:
+        return f"{split}: not one window: the window size {tiling.window_size} is below the minimum length {tiling.min_length}"
+    needed = max(1, tiling.min_length)
+    return f"{split}: not one window: none of its {contigs:,} contigs has {needed} base{'s' * (needed > 1)} or more"
 
 
 _REPLACE = "give --force to replace it"

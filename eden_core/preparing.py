@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from eden_core.atomic import atomic_path
+from eden_core.clusters import refuse_missing
 from eden_core.contigs import read_contigs
 from eden_core.errors import EdenError, InputError, OutputExistsError
 from eden_core.import_task import ImportOptions
@@ -99,6 +100,9 @@ def prepare(
     started = time.perf_counter()
     out = Path(out)
     check_gaps(settings.tiling, allow_gaps=False)
+    installed_plugins().find("index", settings.index)
+    if settings.split.clusters is not None:
+        refuse_missing(settings.split.clusters)
     plan = _plan(files, settings)
     before = read_manifest(out)
     _refuse_others(out, plan, before, force=force)
@@ -144,19 +148,33 @@ def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, A
 def _refuse_others(out: Path, plan: dict[str, Any], before: dict[str, Any] | None, *, force: bool) -> None:
     if force:
         return
-    begun = json.loads((out / _PLAN).read_text()) if (out / _PLAN).exists() else None
+    begun = _read_plan(out / _PLAN)
     for other, what in ((before and before["plan"], "was"), (begun, "was being")):
         if other is not None and other != plan:
             raise OutputExistsError(
                 f"{out} {what} prepared in another way ({_differences(other, plan)}): choose another --out, or give --force to "
                 "prepare it anew"
             )
-    made = [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name)) if path.exists()]
+    made = _made(out)
     if made and before is None and begun is None:
         raise OutputExistsError(
             f"{out} holds {' and '.join(made)}, which eden prepare did not make: choose another --out, or give --force to "
             "replace them"
         )
+
+
+def _read_plan(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}; give --force to prepare its folder anew") from error
+
+
+def _made(out: Path) -> list[str]:
+    """Return the names of the splits and indexes that a folder has."""
+    return [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name)) if path.exists()]
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -171,7 +189,13 @@ def _split_and_indexed(
     (out / MANIFEST).unlink(missing_ok=True)
     with atomic_path(out / _PLAN) as draft:
         draft.write_text(json.dumps(plan))
-    split = split_contigs(imported.contigs, out, chosen_rules(settings.split, imported.contigs, settings.tiling), force=True)
+    try:
+        rules = chosen_rules(settings.split, imported.contigs, settings.tiling)
+        split = split_contigs(imported.contigs, out, rules, force=True)
+    except EdenError:
+        if not _made(out):
+            (out / _PLAN).unlink()  # other rules may then be tried without importing again
+        raise
     built = _indexed([part.location for part in split.splits.values()], settings, executor)
     manifest = {
         "eden": version("eden-core"),

@@ -93,6 +93,9 @@ class _Naming:
 
     def __init__(self, sample: str | None, tag: str | None, pattern: str | None) -> None:
         self._given = {"sample": sample, "tag": tag}
+        for name, text in self._given.items():
+            if text == "":
+                raise ConfigurationError(f"--{name} is empty: give the {name}, or leave the option out")
         self._pattern = None if pattern is None else _compiled(pattern)
 
     def file(self, path: str, sample: str | None = None, tag: str | None = None) -> SourceFile:
@@ -172,6 +175,9 @@ def _rows(manifest: Path) -> Iterator[tuple[str, str | None, str | None]]:
     table = _read_manifest(manifest)
     if "path" not in table.column_names:
         raise InputError(f"{manifest} lacks the column path; it has {', '.join(table.column_names) or 'none'}")
+    for name in _COLUMNS:
+        if table.column_names.count(name) > 1:
+            raise InputError(f"{manifest}: several columns are called {name!r}; expected one")
     columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in _COLUMNS]
     for row, (path, *names) in enumerate(zip(*columns, strict=True), 1):
         if not path:
@@ -194,10 +200,11 @@ def _read_manifest(manifest: Path) -> pa.Table:
         text = dict.fromkeys(_COLUMNS, pa.string())
         return pyarrow.csv.read_csv(
             manifest,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),  # then its errors name the row
             parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
             convert_options=pyarrow.csv.ConvertOptions(column_types=text, strings_can_be_null=True),
         )
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"the manifest {manifest} cannot be read: {error}") from error
 
 

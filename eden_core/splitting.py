@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from eden_core.atomic import atomic_path, refuse_existing
+from eden_core.atomic import atomic_path, made_folder, refuse_existing
 from eden_core.clusters import ClusterCounts, Clusters
 from eden_core.contig_names import ContigPatterns, samples_of, tags_of
 from eden_core.contigs import column_names, count_contigs
-from eden_core.errors import ConfigurationError, InputError
+from eden_core.errors import InputError
 from eden_core.ordered_contigs import OrderedContigs
 from eden_core.split_places import EXCLUDED, FREE, DividedUnitError, Guarded, Stretches, blocks_of, guarded, places_of_units
 from eden_core.split_reports import REPORT, SplitReport, SplitSummary
@@ -189,12 +189,8 @@ def _check_parts(contigs: str | Path, rules: SplitRules, division: _Division) ->
 
 
 def _write(out: Path, table: OrderedContigs, rules: SplitRules, division: _Division) -> SplitReport:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the directory {out} cannot be made: {error.strerror}") from error
     files = {SPLITS[place]: out / f"{SPLITS[place]}.parquet" for place in np.unique(division.stretches.places)}
-    with ExitStack() as drafts:
+    with made_folder(out), ExitStack() as drafts:
         report_draft = drafts.enter_context(atomic_path(out / REPORT))  # the first to enter is the last to be renamed
         paths = {name: drafts.enter_context(atomic_path(file)) for name, file in files.items()}
         with_starts = division.guarded is not None
@@ -202,8 +198,9 @@ def _write(out: Path, table: OrderedContigs, rules: SplitRules, division: _Divis
         try:
             write_tables(table, division.stretches, tables)
         finally:
-            for one in tables.values():
-                one.close()
+            with ExitStack() as open_tables:
+                for one in tables.values():
+                    open_tables.callback(one.close)
         report = _report(table, rules, division, {name: (files[name], one) for name, one in tables.items()})
         report.write(report_draft)
         for name in SPLITS:

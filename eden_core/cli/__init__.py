@@ -19,6 +19,10 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `eden`."""
+    run(_eden)
+
+
+def _eden() -> None:
     from eden_core.cli.contigs import contigs_command
     from eden_core.cli.demo import demo
     from eden_core.cli.doctor import doctor
@@ -44,13 +48,26 @@ def main() -> None:
     app.command("preview")(preview)
     app.command("plugins")(plugins)
     app.command("demo")(demo)
-    run(app)
+    app()
 
 
 def run(command: Callable[[], object]) -> None:
-    """Run a command; an `EdenError`, or one of the system, becomes one message on standard error and exit code 2."""
+    """Run a command.
+
+    An `EdenError`, or an error of the system, becomes one message on standard error and exit code 2; Ctrl-C exit code 130.
+    """
     try:
         command()
     except (EdenError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_printable(error)}\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # typer sees to those that come later than the imports
+        sys.exit(130)
+
+
+def _printable(error: Exception) -> str:
+    """Return a message; what a damaged file put into it cannot steer the terminal."""
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, EdenError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from eden_core.atomic import made_folder
 from eden_core.cli import run
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
@@ -118,10 +120,9 @@ def _anywhere(task: PrecomputeTask) -> PrecomputeTask:
 
 def _shared_out(tasks: list[PrecomputeTask], factory: ExecutorFactory, out: Path | None) -> Iterator[Done]:
     """Yield splits as they are done; those that fail are told when all others are."""
-    if out is not None and tasks[0].output is not None:
-        out.mkdir(parents=True, exist_ok=True)
+    folder = nullcontext() if out is None or tasks[0].output is None else made_folder(out)
     failed: list[Exception] = []
-    with bar("splits") as progress:
+    with folder, bar("splits") as progress:
         anywhere = {_anywhere(task): task for task in tasks}
         for number, (travelled, result) in enumerate(run_tasks(run_task, anywhere, factory), 1):
             task = anywhere[travelled]
@@ -130,10 +131,10 @@ def _shared_out(tasks: list[PrecomputeTask], factory: ExecutorFactory, out: Path
                 yield task, result
             else:
                 failed.append(result)
-    if len(failed) == 1:
-        raise failed[0]
-    if failed:
-        raise EdenError(f"{len(failed)} of {len(tasks)} splits failed:" + "".join(f"\n  {error}" for error in failed))
+        if len(failed) == 1:
+            raise failed[0]
+        if failed:
+            raise EdenError(f"{len(failed)} of {len(tasks)} splits failed:" + "".join(f"\n  {error}" for error in failed))
 
 
 def _record(task: PrecomputeTask, summary: PrecomputeSummary) -> dict[str, object]:

@@ -79,7 +79,8 @@ def prepare_command(
         seed,
     )
     overlap = DEFAULT_WINDOW_SIZE - DEFAULT_STRIDE
-    step = stride or max(1, window_size - max(PLAIN_RESERVE, DEFAULT_RESERVE, min(overlap, window_size // 16)))
+    default = max(1, window_size - max(PLAIN_RESERVE, DEFAULT_RESERVE, min(overlap, window_size // 16)))
+    step = default if stride is None else stride
     settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index)
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import apsw
 
-from eden_core.atomic import atomic_path
+from eden_core.atomic import atomic_path, made_folder
 from eden_core.errors import FormatError, OutputExistsError, ShardNotFoundError
 from eden_core.interfaces import OptimizeSummary
 from eden_sqlite.connections import file_system_error, open_readonly
@@ -40,8 +40,7 @@ def optimize(sample: str, path: str, target: str | None, *, force: bool) -> Opti
         fast, size = is_fast(source) and not force, source.stat().st_size
         if target is None and fast:
             return OptimizeSummary(sample, str(place), rewritten=False, bytes_before=size, bytes_after=size)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
+        with made_folder(place.parent), _alone(place):
             if target is not None and _is_done(source, old, place, force=force):
                 return OptimizeSummary(sample, str(place), rewritten=False, bytes_before=size, bytes_after=place.stat().st_size)
             _write(source, old, place, rewritten=not fast)

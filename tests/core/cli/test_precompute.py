@@ -131,7 +131,7 @@ def test_one_split_that_fails_does_not_keep_the_others(tmp_path, splits):
     pq.write_table(pa.table({"contig_id": ["a"], "length": [0]}), splits[1])
     done = run(*splits, "--out", tmp_path / "o", *SMALL)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: not one window")
+    assert done.stderr.startswith(f"error: {splits[1]}: not one window")
     assert sorted(contents(tmp_path / "o")) == ["test_windows.db", "train_windows.db"]
 
 
