@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain import plain_reverse_complement, write_seed_shard
 
-from eden_core import errors
+from eden_core import errors, import_task
 from eden_core.contigs import COUNTED, digest_of_bases
 from eden_core.import_task import Counts, ImportOptions, pieces
 from eden_core.importing import import_files
@@ -129,3 +129,12 @@ def test_many_contigs_are_sorted_out_of_memory(here, monkeypatch):
     import_files(find_source_files([fasta(here / "s.fa", names)]), "out")
     found = [row["contig_id"] for row in contigs()]
     assert found == sorted(f"S__FASTA-s__{name}" for name in names)
+
+
+def test_the_kind_of_a_source_is_looked_at_once(here, monkeypatch):
+    (here / "s.jsonl").write_text('{"text": "ACGT"}\n' * 50)
+    asked = []
+    monkeypatch.setattr(import_task, "place_name", lambda path: asked.append(path) or "line")
+    made, _ = cut("s.jsonl")
+    assert list(made)[-1] == "line-50"
+    assert len(asked) == 1
