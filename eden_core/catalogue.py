@@ -80,8 +80,12 @@ class PartWriter:
             spool.add(self._batch())
             with pa.OSFile(str(self._draft), "wb") as file, pa.ipc.new_file(file, PART) as writer:
                 # Many parts may be read side by side, each a batch at a time.
-                for batch in rebatched(self._unique(sorted_batches(spool.batches())), STREAM_ROWS):
+                for batch in rebatched(self._unique(self._sorted(spool)), STREAM_ROWS):
                     writer.write_batch(batch.select(PART.names))
+
+    def _sorted(self, spool: "_Spool") -> Iterator[pa.RecordBatch]:
+        # What a killed sort leaves goes with the import's other notes, and the disk of the data has room.
+        return sorted_batches(spool.batches(), folder=self._draft.parent)
 
     def _note(self, piece: Piece) -> None:
         found = histogram(piece.bases)
@@ -178,7 +182,7 @@ def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], wor
         writers = {
             name: drafts.enter_context(pq.ParquetWriter(path, _schema(name), compression="zstd")) for name, path in new.items()
         }
-        for batch in merged(parts):
+        for batch in merged(parts, folder=work):
             writers[CONTIGS].write_batch(batch.select(DETAILS.names))
             for table, name in RUN_TABLES.items():
                 writers[table].write_batch(_exploded(batch, name))
@@ -205,9 +209,9 @@ def _join(new: Path, table: Path, replaced: set[str], work: Path) -> None:
         _write(files[1], _schema(table.name), _without(table, replaced))
     with atomic_path(table) as draft:
         if table.name == CONTIGS:
-            _write(draft, DETAILS, _each_once(merged(files)))
+            _write(draft, DETAILS, _each_once(merged(files, folder=work)))
         else:
-            _write(draft, RUNS, merged(files, ("contig_id", "start")))
+            _write(draft, RUNS, merged(files, ("contig_id", "start"), folder=work))
 
 
 def _without(table: Path, replaced: set[str]) -> Iterator[pa.RecordBatch]:
