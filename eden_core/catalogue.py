@@ -18,7 +18,8 @@ from eden_core.errors import InputError, RepeatedIdError
 from eden_core.records import Record, place_name
 from eden_core.runs import N_RUNS, SOFT_MASKED, n_runs, soft_masked
 from eden_core.runs import SCHEMA as RUNS
-from eden_core.sequence_ids import sample_or_empty
+from eden_core.sequence_columns import samples_of, tags_of
+from eden_core.sorted_files import STREAM_ROWS
 from eden_core.sorting import merged, rebatched, sorted_batches
 from eden_core.source_files import SourceFile
 
@@ -78,8 +79,13 @@ class PartWriter:
                     spool.add(self._batch())
             spool.add(self._batch())
             with pa.OSFile(str(self._draft), "wb") as file, pa.ipc.new_file(file, PART) as writer:
-                for batch in self._unique(sorted_batches(spool.batches())):
+                # Many parts may be read side by side, each a batch at a time.
+                for batch in rebatched(self._unique(self._sorted(spool)), STREAM_ROWS):
                     writer.write_batch(batch.select(PART.names))
+
+    def _sorted(self, spool: "_Spool") -> Iterator[pa.RecordBatch]:
+        # What a killed sort leaves goes with the import's other notes, and the disk of the data has room.
+        return sorted_batches(spool.batches(), folder=self._draft.parent)
 
     def _note(self, piece: Piece) -> None:
         found = histogram(piece.bases)
@@ -93,11 +99,12 @@ class PartWriter:
     def _batch(self) -> pa.RecordBatch:
         ids, lengths, digests, places = zip(*self._pieces, strict=True) if self._pieces else ((), (), (), ())
         letters = counts(np.array(self._histograms, np.int64).reshape(-1, 256))
+        id_column = pa.array(ids, pa.string())
         columns = [
-            pa.array(ids, pa.string()),
+            id_column,
             pa.array(lengths, pa.int64()),
             pa.array([self._source.sample] * len(ids), pa.string()),
-            pa.array([name.partition("__")[0] for name in ids], pa.string()),
+            tags_of(id_column),
             pa.array([self._source.path] * len(ids), pa.string()),
             pa.array(digests, pa.string()),
             *(pa.array(letters[:, i]) for i in range(len(COUNTED))),
@@ -175,7 +182,7 @@ def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], wor
         writers = {
             name: drafts.enter_context(pq.ParquetWriter(path, _schema(name), compression="zstd")) for name, path in new.items()
         }
-        for batch in merged(parts):
+        for batch in merged(parts, folder=work):
             writers[CONTIGS].write_batch(batch.select(DETAILS.names))
             for table, name in RUN_TABLES.items():
                 writers[table].write_batch(_exploded(batch, name))
@@ -202,18 +209,17 @@ def _join(new: Path, table: Path, replaced: set[str], work: Path) -> None:
         _write(files[1], _schema(table.name), _without(table, replaced))
     with atomic_path(table) as draft:
         if table.name == CONTIGS:
-            _write(draft, DETAILS, _each_once(merged(files)))
+            _write(draft, DETAILS, _each_once(merged(files, folder=work)))
         else:
-            _write(draft, RUNS, merged(files, ("contig_id", "start")))
+            _write(draft, RUNS, merged(files, ("contig_id", "start"), folder=work))
 
 
 def _without(table: Path, replaced: set[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of contigs of other samples."""
+    gone = pa.array(sorted(replaced), pa.string())
     try:
         for batch in pq.ParquetFile(table).iter_batches(batch_size=BATCH_ROWS):
-            ids = batch.column("contig_id").dictionary_encode()
-            stays = pa.array([sample_or_empty(name) not in replaced for name in ids.dictionary.to_pylist()], pa.bool_())
-            yield batch.filter(stays.take(ids.indices))
+            yield batch.filter(pc.invert(pc.is_in(samples_of(batch.column("contig_id")), gone)))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise InputError(f"{table} cannot be read, and other samples are to stay in it: {error}") from error
 

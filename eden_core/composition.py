@@ -31,7 +31,7 @@ def histogram(bases: bytes | memoryview) -> NDArray[np.int64]:
 
 
 def counts(histograms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return what `COUNTED` names, int64 [n, 7], of histograms, int64 [n, 256]."""
+    """Return what `COUNTED` names, int64 [… 7], of histograms, int64 [… 256]."""
     return histograms @ _SUMS
 
 

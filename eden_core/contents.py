@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.batch import Windows
+from eden_core.composition import counts, histogram
 from eden_core.errors import FormatError
 from eden_core.interfaces import SequenceStore
 from eden_core.runs import N_RUNS, SOFT_MASKED, Runs, n_runs, soft_masked
@@ -47,7 +48,7 @@ class Contents:
             if found is not None:
                 self._runs[table].append((found[0] + self.length, found[1] + self.length))
         if self.letters is not None:
-            self.letters += np.bincount(np.frombuffer(bases, np.uint8), minlength=256)
+            self.letters += histogram(bases)
         self.length += len(bases)
 
     @property
@@ -60,8 +61,7 @@ class Contents:
         """Bases as `eden_core.contigs.COUNTED` counts them."""
         if self.letters is None:
             raise ValueError("letters were not counted")
-        folded = [int(self.letters[ord(letter)] + self.letters[ord(letter.lower())]) for letter in "ACGTN"]
-        return [*folded, self.length - sum(folded), int(self.letters[ord("a") : ord("z") + 1].sum())]
+        return [int(count) for count in counts(self.letters)]
 
     def runs(self, table: str) -> Runs:
         """Return the runs that a table such as `n_runs.parquet` must list."""

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from eden_core import sequence_columns
 from eden_core.errors import InputError
 
-_PARTS = r"(?s)^(?P<tag>.*?)__(?P<middle>.*?)(?:__.*)?$"
 _BEHIND_SECOND = r"(?s)^.*?__.*?__(?P<rest>.+)$"
 _BEHIND_LAST = r"(?s)^.*__(?P<rest>.+)$"
 _LOOKED_AT = 20_000
@@ -22,15 +22,14 @@ def samples_of(contigs: pa.RecordBatch) -> pa.Array:
     """Return the sample of each contig: the column `sample` where there is one, else that of the id; "" where it has none."""
     if "sample" in contigs.schema.names:
         return contigs.column("sample").cast(pa.string()).fill_null("")
-    middles = pc.extract_regex(contigs.column("contig_id"), _PARTS).field("middle")
-    return pc.replace_substring(pc.replace_substring_regex(middles, r"^[^-]*-?", ""), "-", ".").fill_null("")
+    return sequence_columns.samples_of(contigs.column("contig_id"))
 
 
 def tags_of(contigs: pa.RecordBatch) -> pa.Array:
     """Return the tag of each contig as ids spell it: the column `tag` where there is one, else that of the id; "" for none."""
     if "tag" in contigs.schema.names:
         return contigs.column("tag").cast(pa.string()).fill_null("")
-    return pc.extract_regex(contigs.column("contig_id"), _PARTS).field("tag").fill_null("")
+    return sequence_columns.tags_of(contigs.column("contig_id"))
 
 
 def original_ids(ids: pa.Array) -> Iterator[pa.Array]:
@@ -92,7 +91,7 @@ def _matches(names: pa.Array, pattern: str) -> NDArray[np.bool_]:
 
 def _expression(glob: str) -> str:
     """Return a glob as a regular expression of RE2, which lacks what `fnmatch.translate` uses."""
-    pieces = re.findall(r"\[!?\]?[^\]]*\]|.", glob, re.DOTALL)
+    pieces = re.findall(r"\[(?:!.|[^!])[^\]]*\]|.", glob, re.DOTALL)
     return f"(?s)^{''.join(map(_piece, pieces))}$"
 
 

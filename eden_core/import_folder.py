@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from eden_core.atomic import atomic_path, made_folder
 from eden_core.catalogue import CONTIGS, RUN_TABLES, merge_parts
 from eden_core.contigs import column_names
+from eden_core.decompression import source_name
 from eden_core.errors import InputError, NotSupportedError, OutputExistsError
 from eden_core.import_task import Counts, ImportOptions, ImportTask, Receipt
 from eden_core.plugins import installed_plugins
@@ -59,9 +60,10 @@ class ImportFolder:
         self.out = out.absolute()
         self.store = store
         self.options = options
-        self._work = out / _WORK
+        self._work = self.out / _WORK
         self._settings = json.dumps({"store": store} | asdict(options))
         self._imported: dict[str, tuple[Receipt, str]] = {}
+        self._replaced: set[str] = set()  # of those, samples whose shards are not what the tables say until all is complete
 
     def begin(self, files: Sequence[SourceFile], *, force: bool) -> list[SourceFile]:
         """Return the files that are still to be imported, and note what is planned.
@@ -78,11 +80,12 @@ class ImportFolder:
         stored = self._stored()
         waiting = [file for file in files if not self._is_done(file, stored, planned, force=force)]
         if waiting or planned:
-            plan = json.dumps({"settings": self._settings, "files": [self._planned_file(file) for file in files]})
+            self._replaced |= {file.sample for file in waiting if self.was_imported(file)}
+            plan = {"settings": self._settings, "replaced": sorted(self._replaced), "files": self._planned_files(files)}
             with self.given_up_if_empty():
                 (self._work / "parts").mkdir(parents=True, exist_ok=True)
                 with atomic_path(self._plan) as draft:
-                    draft.write_text(plan)
+                    draft.write_text(json.dumps(plan))
         return waiting
 
     def was_imported(self, file: SourceFile) -> bool:
@@ -109,9 +112,11 @@ class ImportFolder:
         """When the block fails and no file was imported, leave nothing behind."""
         try:
             yield
-        except BaseException:
-            if not any((self._work / "parts").glob("*.json")):
-                shutil.rmtree(self._work, ignore_errors=True)
+        except BaseException as error:
+            # A shard that was to be replaced may be new without a receipt, unless every task came to its end.
+            may_be_new = self._replaced and not isinstance(error, InputError)
+            if not may_be_new and not any((self._work / "parts").glob("*.json")):
+                self._discard()
             raise
 
     def complete(self, files: Sequence[SourceFile]) -> tuple[Receipt, ...]:
@@ -122,9 +127,7 @@ class ImportFolder:
             merge_parts([self._part(sample) for sample in samples], self.out, samples, self._work)
             self._imported |= {sample: (receipt, self._settings) for sample, receipt in new.items()}
             self._write_sources()
-        if self._work.exists():
-            self._work.rename(self.out / _DONE)
-            shutil.rmtree(self.out / _DONE)
+        self._discard()
         return tuple(self._imported[file.sample][0] for file in files)
 
     @property
@@ -134,10 +137,16 @@ class ImportFolder:
     def _part(self, sample: str) -> Path:
         return self._work / "parts" / f"{sample}.arrow"
 
-    def _planned_file(self, file: SourceFile) -> dict[str, Any]:
+    def _planned_files(self, files: Sequence[SourceFile]) -> list[dict[str, Any]]:
         """Return what must not change until an import is complete."""
         # What is a duplicate depends on all files: none of them may change once some are imported.
-        return asdict(file) | ({"stamp": [*file.stamp]} if self.options.dedup else {})
+        return [asdict(file) | ({"stamp": [*file.stamp]} if self.options.dedup else {}) for file in files]
+
+    def _discard(self) -> None:
+        """Remove what is noted of an import, at once for whoever looks after a kill."""
+        if self._work.exists():
+            self._work.rename(self.out / _DONE)
+            shutil.rmtree(self.out / _DONE)
 
     def _receipts(self) -> Iterator[Receipt]:
         for path in (self._work / "parts").glob("*.json"):
@@ -148,9 +157,11 @@ class ImportFolder:
         if not self._plan.exists():
             return set()
         found = self._read_plan(force=force)
-        now = [self._planned_file(file) for file in files]
-        planned: list[str] = [each["sample"] for each in found["files"]]
-        if found["settings"] == self._settings and all(each in now for each in found["files"]):
+        planned: dict[str, Any] = {each["sample"]: each for each in found["files"]}
+        now = {each["sample"]: each for each in self._planned_files(files)}
+        self._replaced = set(found["replaced"])
+        goes_on = planned == now if self.options.dedup else all(now.get(sample) == each for sample, each in planned.items())
+        if found["settings"] == self._settings and goes_on:
             return set(planned)
         if not force:
             differences = _differences(found["settings"], self._settings)
@@ -159,19 +170,24 @@ class ImportFolder:
                 f"{self.out} holds an unfinished import {what}: give its command again to complete it, choose another --out, "
                 "or give --force to give it up"
             )
-        for sample in planned:
-            if sample not in self._imported:
-                shutil.rmtree(self.out / sample, ignore_errors=True)
-        shutil.rmtree(self._work)
+        lost = sorted(self._replaced - now.keys())
+        if lost:
+            raise OutputExistsError(
+                f"{self.out} holds an unfinished import that was replacing sample {lost[0]!r}, whose shard may be new: "
+                "give its command again to complete it, or give the sources of such samples too, to import them anew"
+            )
+        for sample in planned.keys() - self._imported.keys():
+            shutil.rmtree(self.out / sample, ignore_errors=True)
+        self._discard()
         return set()
 
     def _read_plan(self, *, force: bool) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads(self._plan.read_text())
-            return {name: found[name] for name in ("settings", "files")}
+            return {name: found[name] for name in ("settings", "replaced", "files")}
         except (ValueError, TypeError, KeyError) as error:
             if force:
-                return {"settings": None, "files": []}
+                return {"settings": None, "replaced": [], "files": []}
             raise InputError(
                 f"{self._plan} of an unfinished import cannot be read: {error}; give --force to begin anew, or choose another "
                 "--out"
@@ -201,7 +217,8 @@ class ImportFolder:
         """
         receipt_file = Receipt.place(self._part(file.sample))
         fresh = Receipt.read(receipt_file) if receipt_file.exists() else None
-        receipt = fresh or (self._imported[file.sample][0] if file.sample in self._imported else None)
+        stays = self.was_imported(file) and file.sample not in self._replaced
+        receipt = fresh or (self._imported[file.sample][0] if stays else None)
         if receipt is not None and file.sample in stored:
             change = _change(receipt, file)
             if change is None and (fresh or not force):
@@ -261,8 +278,8 @@ def _check_readable(table: Path) -> None:
 def _change(receipt: Receipt, file: SourceFile) -> str | None:
     """Say how a file differs from the one that its sample was imported from, or that it does not."""
     before, sample = receipt.source, f"sample {file.sample!r}"
-    if file.path == "-":
-        return f"{sample} is there already, and standard input cannot be compared with what it was"
+    if file.can_be_read_once:
+        return f"{sample} is there already, and {source_name(file.path)} cannot be compared with what it was"
     if before.path != file.path:
         return f"{sample} is there already, from {before.path}, and {file.path} claims it too"
     if before.tag != file.tag:

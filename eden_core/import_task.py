@@ -201,7 +201,7 @@ def pieces(
 ) -> Iterator[Piece]:
     """Yield what becomes contigs of the store, in the order of the file, and count what is left out."""
     strict = options.other_letters == "error"
-    prefix = compose_sequence_id(source.tag, source.sample, "")
+    prefix, place = compose_sequence_id(source.tag, source.sample, ""), place_name(source.path)
     for record in read_records(source.path, fields=options.fields, check_letters=strict, progress=progress):
         found.records += 1
         if not strict and has_foreign(histogram(record.bases)):
@@ -209,7 +209,7 @@ def pieces(
             if options.other_letters == "skip":
                 continue
         found.without_id += record.id is None
-        name = f"{place_name(source.path)}-{record.place}" if record.id is None else record.id
+        name = f"{place}-{record.place}" if record.id is None else record.id
         sequence_id = name if "__" in name and is_sequence_id_of(name, source.sample) else prefix + name
         for start, stop in _spans(record.bases, options, found):
             if stop - start < options.min_length:

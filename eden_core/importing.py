@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eden_core.catalogue import CONTIGS
-from eden_core.decompression import STANDARD_INPUT
+from eden_core.decompression import source_name
 from eden_core.duplicates import DigestTask, write_digests, write_duplicates
 from eden_core.errors import ConfigurationError, EdenError, InputError
 from eden_core.import_folder import ImportFolder, locked_folder
@@ -98,8 +98,9 @@ def import_files(
     started = time.perf_counter()
     options = options or ImportOptions()
     installed_plugins().find("store", store)
-    if options.dedup and any(file.path == STANDARD_INPUT for file in files):
-        raise ConfigurationError("--dedup reads its sources twice, and standard input can be read once: give files")
+    once = next((file.path for file in files if file.can_be_read_once), None) if options.dedup else None
+    if once is not None:
+        raise ConfigurationError(f"--dedup reads its sources twice, and {source_name(once)} can be read once: give files")
     run = executor or installed_plugins().executor("local")
     folder = ImportFolder(Path(out), store, options)
     with locked_folder(Path(out)):

@@ -110,7 +110,11 @@ def prepare(
     imported = import_files(
         files, out, options=settings.imported, store=settings.store, executor=run, force=force, progress=progress
     )
-    unchanged = before is not None and before["plan"] == plan and imported.unchanged == len(files)
+    unchanged = (
+        before is not None
+        and (before["plan"], before.get("imported")) == (plan, _digest_of_receipts(imported))
+        and imported.unchanged == len(files)
+    )
     manifest = before if before is not None and unchanged else _split_and_indexed(imported, out, settings, plan, run)
     return PrepareSummary(imported, manifest, unchanged, time.perf_counter() - started)
 
@@ -143,6 +147,12 @@ def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, A
     listed = json.dumps([asdict(file) for file in files])
     described: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return {"files": len(files), "digest_of_files": sha256(listed.encode()).hexdigest()[:32], **described}
+
+
+def _digest_of_receipts(imported: ImportSummary) -> str:
+    """Return what differs once a source was imported anew, be it by another command."""
+    listed = json.dumps([asdict(receipt) for receipt in imported.receipts])
+    return sha256(listed.encode()).hexdigest()[:32]
 
 
 def _refuse_others(out: Path, plan: dict[str, Any], before: dict[str, Any] | None, *, force: bool) -> None:
@@ -186,9 +196,9 @@ def _split_and_indexed(
     imported: ImportSummary, out: Path, settings: PrepareSettings, plan: dict[str, Any], executor: ExecutorFactory
 ) -> dict[str, Any]:
     """Divide and index what was imported, and return the manifest, which is written last."""
-    (out / MANIFEST).unlink(missing_ok=True)
     with atomic_path(out / _PLAN) as draft:
         draft.write_text(json.dumps(plan))
+    (out / MANIFEST).unlink(missing_ok=True)
     try:
         rules = chosen_rules(settings.split, imported.contigs, settings.tiling)
         split = split_contigs(imported.contigs, out, rules, force=True)
@@ -196,6 +206,9 @@ def _split_and_indexed(
         if not _made(out):
             (out / _PLAN).unlink()  # other rules may then be tried without importing again
         raise
+    for name in SPLITS:
+        if name not in split.splits:
+            index_place(out, name).unlink(missing_ok=True)
     built = _indexed([part.location for part in split.splits.values()], settings, executor)
     manifest = {
         "eden": version("eden-core"),
@@ -218,6 +231,7 @@ def _split_and_indexed(
             for name, part in split.splits.items()
         },
         "plan": plan,
+        "imported": _digest_of_receipts(imported),
     }
     with atomic_path(out / MANIFEST) as draft:
         draft.write_text(json.dumps(manifest, indent=1) + "\n")

@@ -163,9 +163,8 @@ def _written(path: Path, batches: Iterator[pa.RecordBatch]) -> Path:
                 for batch in chain((first,), batches):
                     writer.write_batch(batch)
     except OSError as error:
-        raise OSError(
-            f"rows are sorted in the temporary folder {path.parent}, which cannot be written: {error}. TMPDIR=FOLDER moves it"
-        ) from error
+        hint = ". TMPDIR=FOLDER moves it" if path.is_relative_to(tempfile.gettempdir()) else ""
+        raise OSError(f"rows are sorted in the folder {path.parent}, which cannot be written: {error}{hint}") from error
     return path
 
 

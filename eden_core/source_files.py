@@ -4,6 +4,7 @@ import glob
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,6 +38,11 @@ class SourceFile:
     tag: str
 
     @property
+    def can_be_read_once(self) -> bool:
+        """Whether it is standard input, a pipe or the like, whose content is gone once it is read."""
+        return self.path == STANDARD_INPUT or (Path(self.path).exists() and not Path(self.path).is_file())
+
+    @property
     def stamp(self) -> tuple[int, int]:
         """Size in bytes and time of the last change in nanoseconds; -1 each for what can be read once only, such as a pipe."""
         if not Path(self.path).is_file():
@@ -58,6 +64,7 @@ def find_source_files(
     tag: str | None = None,
     pattern: str | None = None,
     manifest: str | Path | None = None,
+    out: str | Path | None = None,
 ) -> list[SourceFile]:
     """Return the files to import, in byte order of their samples.
 
@@ -73,14 +80,15 @@ def find_source_files(
         pattern: regular expression that is searched in each path, with the group `sample`, `tag`, or both.
         manifest: table with the column `path`, and `sample` and `tag` where wanted: Parquet, or text separated by tabs
             (`.tsv`) or commas. A relative path begins at the table's folder.
+        out: where they will be imported to: what lies there is none of the sources, where it is in one of the directories.
 
     Raises:
-        InputError: there is no file, one is missing, or two claim one sample.
+        InputError: there is no file, one is missing, its path is no UTF-8 text, or two claim one sample.
         InvalidSequenceIdError: a sample or tag would not survive in a sequence id.
         ConfigurationError: the pattern is none, or has neither group.
     """
     named = _Naming(sample, tag, pattern)
-    found = [named.file(path) for path in _expanded(sources)]
+    found = [named.file(path) for path in _expanded(sources, None if out is None else Path(out).resolve())]
     if manifest is not None:
         found += [named.file(*row) for row in _rows(Path(manifest))]
     if not found:
@@ -99,6 +107,8 @@ class _Naming:
         self._pattern = None if pattern is None else _compiled(pattern)
 
     def file(self, path: str, sample: str | None = None, tag: str | None = None) -> SourceFile:
+        if not _is_utf8(path):
+            raise InputError(f"the path {path!r} is no UTF-8 text, and tables name the files that contigs come from: rename it")
         names = {"sample": sample, "tag": tag}
         for more in (self._given, self._matched(path), _from_name(path)):
             names = {key: value or more.get(key) for key, value in names.items()}
@@ -106,6 +116,10 @@ class _Naming:
             raise ConfigurationError("standard input has no name to take the sample from: give --sample")
         chosen = SourceFile(path, names["sample"], names["tag"] or FALLBACK_TAG)
         compose_sequence_id(chosen.tag, chosen.sample, "only-a-check")
+        if chosen.sample.startswith(".") or not (chosen.sample + chosen.tag).isprintable():
+            raise InvalidSequenceIdError(
+                f"sample {chosen.sample!r} with tag {chosen.tag!r}: samples must not begin with '.', and both must be printable"
+            )
         if len(chosen.sample.encode()) > _LONGEST_SAMPLE:
             raise InvalidSequenceIdError(
                 f"sample {chosen.sample[:40]!r}… has more than {_LONGEST_SAMPLE} bytes: file names cannot be that long"
@@ -146,13 +160,21 @@ def _from_name(path: str) -> dict[str, str | None]:
     }
 
 
-def _expanded(sources: Iterable[str | Path]) -> Iterator[str]:
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _expanded(sources: Iterable[str | Path], out: Path | None) -> Iterator[str]:
     for source in map(str, sources):
         path = Path(source)
         if source == STANDARD_INPUT or path.is_file():
             yield source
         elif path.is_dir():
-            inside = _inside(path)
+            inside = _inside(path, None if path.resolve() == out else out)
             if not inside:
                 raise InputError(f"{source} holds no file whose name ends like one of FASTA, JSONL, Parquet, Arrow or SQLite")
             yield from inside
@@ -162,13 +184,17 @@ def _expanded(sources: Iterable[str | Path]) -> Iterator[str]:
             matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - an absolute pattern is more than Path.glob takes
             if not matching:
                 raise InputError(f"{source}: there is no such file or directory, and as a pattern it matches none")
-            yield from matching
+            for match in map(Path, matching):
+                yield from _inside(match, out) if match.is_dir() else [str(match)]
 
 
-def _inside(folder: Path) -> list[str]:
+def _inside(folder: Path, out: Path | None) -> list[str]:
     """Return the shards under a folder where there are any, else the files whose names are those of sources."""
-    shards = sorted(map(str, folder.rglob("glm_dataset_*.sqlite")))
-    return shards or sorted(str(path) for path in folder.rglob("*") if is_source(path) and path.is_file())
+    here = folder.resolve()
+    left_out = None if out is None or not out.is_relative_to(here) else folder / out.relative_to(here)
+    names = [path for path in folder.rglob("*") if is_source(path) and (left_out is None or not path.is_relative_to(left_out))]
+    shards = sorted(str(path) for path in names if fnmatchcase(path.name, "glm_dataset_*.sqlite"))
+    return shards or sorted(str(path) for path in names if path.is_file())
 
 
 def _rows(manifest: Path) -> Iterator[tuple[str, str | None, str | None]]:

@@ -61,7 +61,7 @@ def prepare_command(
     Contigs are divided by bases; where one of them is too long for that, as in a single genome, regions of contigs are. After a
     kill the same command goes on where it stopped.
     """
-    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest)
+    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest, out=out)
     fields = RecordFields(sequence_field, id_field)
     options = ImportOptions(min_length, split_at_n, None, other_letters, dedup, fields)
     rules = SplitRules(

@@ -82,3 +82,7 @@ def test_a_pattern_that_names_nothing():
         patterns.check("t.parquet", [table])
     with pytest.raises(InputError, match="'zzz'.* there are chr8, chr20"):
         ContigPatterns("--exclude", ["zzz"]).check("t.parquet", [table])
+
+
+def test_an_empty_class_is_spelt_as_it_stands():
+    assert ContigPatterns("--exclude", ["chr[]"]).matches(pa.array(["chr[]", "chr"])).tolist() == [True, False]

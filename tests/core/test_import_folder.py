@@ -1,15 +1,19 @@
 import os
 import shutil
+import threading
+import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from eden_core import errors, import_task
+from eden_core import errors, import_folder, import_task
+from eden_core.import_folder import ImportFolder
 from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
 from eden_core.plugins import installed_plugins
-from eden_core.source_files import find_source_files
+from eden_core.source_files import SourceFile, find_source_files
 
 
 @pytest.fixture
@@ -184,3 +188,90 @@ def test_all_files_are_listed(sources):
         ("b.fa", "b", "B", 2, "b/glm_dataset_b.sqlite"),
     ]
     assert rows[0]["bytes"] == (sources / "a.fa").stat().st_size
+
+
+def test_tasks_are_found_from_other_folders(sources):
+    folder = ImportFolder(Path("out"), "sqlite-shards", ImportOptions(dedup=True))
+    source = SourceFile("a.fa", "a", "A")
+    task = folder.task(source)
+    for place in (task.out, task.part, task.duplicates, folder.digests(source)):
+        assert Path(place).is_absolute()
+
+
+def test_with_dedup_no_file_joins_an_interrupted_import(sources, inline, monkeypatch):
+    with interrupted_at(monkeypatch, "c"):
+        run("b.fa", "c.fa", dedup=True)
+    with pytest.raises(errors.OutputExistsError, match="unfinished import of other files"):
+        run("a.fa", "b.fa", "c.fa", dedup=True)
+    assert run("b.fa", "c.fa", dedup=True).unchanged == 1
+
+
+def test_a_replacement_that_was_interrupted_is_not_given_up(sources, inline, monkeypatch):
+    run("a.fa")
+    (sources / "a.fa").write_text(">1\nGGGGGGGG\n")
+    with interrupted_at(monkeypatch, "a"):
+        run("a.fa", "c.fa", force=True)
+    with pytest.raises(errors.OutputExistsError, match="was replacing sample 'a'"):
+        run("b.fa", force=True)
+    run("a.fa", "b.fa", force=True)
+    run("a.fa", "b.fa", out="whole")
+    assert contents(sources / "out") == contents(sources / "whole")
+
+
+def test_a_replacement_that_was_interrupted_goes_on_without_force(sources, inline, monkeypatch):
+    run("a.fa")
+    (sources / "a.fa").write_text(">1\nGGGGGGGG\n")
+    with interrupted_at(monkeypatch, "a"):
+        run("a.fa", force=True)
+    run("a.fa")
+    run("a.fa", out="whole")
+    assert contents(sources / "out") == contents(sources / "whole")
+
+
+def test_an_import_is_given_up_at_once(sources, inline, monkeypatch):
+    with interrupted_at(monkeypatch, "b"):
+        run("a.fa", "b.fa")
+    with monkeypatch.context() as patch:
+        patch.setattr(import_folder.shutil, "rmtree", _stops_at_notes(shutil.rmtree))
+        with pytest.raises(KeyboardInterrupt):
+            run("c.fa", force=True, min_length=4)
+    run("c.fa")
+    assert samples(sources / "out") == ["c", "c"]
+
+
+def _stops_at_notes(remove):
+    """Removing the notes of an import begins with its plan, and is interrupted."""
+
+    def removing(folder, **options):
+        plan = Path(folder) / "plan.json"
+        if plan.exists():
+            plan.unlink()
+            raise KeyboardInterrupt
+        remove(folder, **options)
+
+    return removing
+
+
+def test_a_pipe_is_never_unchanged(sources):
+    os.mkfifo("p.fa")
+    writer = threading.Thread(target=lambda: Path("p.fa").write_text(">1\nACGT\n"), daemon=True)
+    writer.start()
+    run("p.fa")
+    writer.join()
+    with pytest.raises(errors.OutputExistsError, match=r"p\.fa cannot be compared"):
+        run("p.fa")
+
+
+def test_equal_sequences_are_not_looked_for_in_a_pipe(sources):
+    os.mkfifo("p.fa")
+    with pytest.raises(errors.ConfigurationError, match=r"p\.fa can be read once"):
+        run("p.fa", dedup=True)
+
+
+def test_goes_on_with_many_files_in_no_time(tmp_path):
+    folder = ImportFolder(tmp_path, "sqlite-shards", ImportOptions())
+    files = [SourceFile(f"{number}.fa", f"s{number}", "T") for number in range(20_000)]
+    folder.begin(files, force=False)
+    started = time.process_time()
+    folder.begin(files[::-1], force=False)
+    assert time.process_time() - started < 5

@@ -5,9 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from in_threads import InThread
 from plain import plain_reverse_complement, write_seed_shard
 
-from eden_core import errors
+from eden_core import catalogue, errors, import_task
 from eden_core.contigs import COUNTED, digest_of_bases
 from eden_core.import_task import Counts, ImportOptions, pieces
 from eden_core.importing import import_files
@@ -129,3 +130,25 @@ def test_many_contigs_are_sorted_out_of_memory(here, monkeypatch):
     import_files(find_source_files([fasta(here / "s.fa", names)]), "out")
     found = [row["contig_id"] for row in contigs()]
     assert found == sorted(f"S__FASTA-s__{name}" for name in names)
+
+
+def test_the_kind_of_a_source_is_looked_at_once(here, monkeypatch):
+    (here / "s.jsonl").write_text('{"text": "ACGT"}\n' * 50)
+    asked = []
+    monkeypatch.setattr(import_task, "place_name", lambda path: asked.append(path) or "line")
+    made, _ = cut("s.jsonl")
+    assert list(made)[-1] == "line-50"
+    assert len(asked) == 1
+
+
+def test_what_is_sorted_lies_beside_the_part(here, monkeypatch):
+    folders = []
+    sort = catalogue.sorted_batches
+
+    def noting(batches, *keys, folder=None):
+        folders.append(folder)
+        return sort(batches, *keys, folder=folder)
+
+    monkeypatch.setattr(catalogue, "sorted_batches", noting)
+    import_files(find_source_files([fasta(here / "s.fa", {"a": "ACGT"})]), "out", executor=InThread())
+    assert folders == [here / "out" / ".eden-import" / "parts"]

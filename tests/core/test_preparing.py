@@ -9,6 +9,7 @@ from in_threads import InThread
 
 from eden_core import EdenDataModule, EdenDataset, Tiling, errors, preparing
 from eden_core.import_task import ImportOptions
+from eden_core.importing import import_files
 from eden_core.preparing import PrepareSettings, chosen_rules, prepare
 from eden_core.source_files import find_source_files
 from eden_core.split_rules import SplitRules
@@ -149,3 +150,33 @@ def test_rules_that_say_what_must_not_be_divided_stay(here):
     run("MG__s*.fa")
     for rules in (SplitRules(by="sample"), SplitRules(test_contigs=("c1",)), SplitRules(split_from="sample")):
         assert chosen_rules(rules, here / "out" / "contigs.parquet", TILING) == rules
+
+
+def test_a_source_that_was_imported_anew_by_itself(here):
+    run("MG__s*.fa")
+    shutil.copy("MG__s1.fa", "MG__s2.fa")
+    import_files(find_source_files(["MG__s2.fa"]), "out", executor=InThread(), force=True)
+    assert not run("MG__s*.fa").unchanged
+    run("MG__s*.fa", out="whole")
+    assert contents(here / "out") == contents(here / "whole")
+
+
+def test_a_split_that_is_no_longer_made_leaves_no_index(here):
+    run("MG__s*.fa")
+    run("MG__s*.fa", rules=SplitRules(0.7, 0.3, 0), force=True)
+    assert not (here / "out" / "test_windows.db").exists()
+
+
+def test_a_new_way_that_was_interrupted_goes_on(here, monkeypatch):
+    run("MG__s*.fa")
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "split_contigs", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run("MG__s*.fa", tiling=Tiling(64, 48), force=True)
+    run("MG__s*.fa", tiling=Tiling(64, 48))
+    run("MG__s*.fa", tiling=Tiling(64, 48), out="whole")
+    assert contents(here / "out") == contents(here / "whole")
+
+
+def _interrupt(*_arguments, **_options):
+    raise KeyboardInterrupt

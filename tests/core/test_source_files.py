@@ -1,3 +1,5 @@
+import os
+
 import polars as pl
 import pytest
 
@@ -106,7 +108,7 @@ def test_two_files_that_claim_one_sample(folder):
         find_source_files(["soil7.fasta", "deep/soil7.fa"])
 
 
-@pytest.mark.parametrize("sample", ["a/b", "..", ".", "a b", "x" * 201])
+@pytest.mark.parametrize("sample", ["a/b", "..", ".", "a b", "x" * 201, ".eden-import", "a\x07"])
 def test_a_sample_that_is_no_folder_name(folder, sample):
     with pytest.raises(errors.InvalidSequenceIdError):
         find_source_files(["soil7.fasta"], sample=sample)
@@ -126,3 +128,23 @@ def test_standard_input_has_no_name(folder):
     with pytest.raises(errors.ConfigurationError, match="--sample"):
         find_source_files(["-"])
     assert find_source_files(["-"], sample="s") == [SourceFile("-", "s", "DNA")]
+
+
+def test_what_was_imported_is_no_source(folder):
+    found = find_source_files(["."], out="out")
+    (folder / "out" / "s").mkdir(parents=True)
+    (folder / "out" / "s" / "glm_dataset_s.sqlite").touch()
+    assert find_source_files(["."], out="out") == found
+    assert find_source_files(["*"], out=folder / "out") == [*find_source_files(["*"], out="out")]
+    assert find_source_files(["out"], out="out") == [SourceFile("out/s/glm_dataset_s.sqlite", "s", "S")]
+
+
+def test_a_pattern_that_matches_directories(folder):
+    assert names(find_source_files(["de*"])) == names(find_source_files(["deep"]))
+
+
+def test_a_path_that_is_no_text(folder):
+    path = os.fsdecode(b"x\xff.fa")
+    (folder / path).touch()
+    with pytest.raises(errors.InputError, match="no UTF-8 text"):
+        find_source_files([path], sample="s")
