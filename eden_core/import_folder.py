@@ -68,7 +68,7 @@ class ImportFolder:
         self.out = out.absolute()
         self.store = store
         self.options = options
-        self._work = out / _WORK
+        self._work = self.out / _WORK
         self._settings = json.dumps({"store": store} | asdict(options))
         self._imported: dict[str, tuple[Receipt, str]] = {}
 

@@ -14,7 +14,7 @@ from eden_core.catalogue import CONTIGS
 from eden_core.errors import InputError
 from eden_core.import_folder import SOURCES
 from eden_core.manifest import read_manifest
-from eden_core.split_reports import REPORT
+from eden_core.split_reports import REPORT, read_report
 from eden_core.tiling import Tiling
 
 _TILING = ("window_size", "stride", "min_length", "keep_tail", "reserve")
@@ -44,7 +44,11 @@ class Remedies:
 
     def importing_all(self) -> str:
         """Return the command that imports everything again."""
-        words = ["eden", "import", *(["--manifest", str(self.folder / SOURCES)] if self._files else ["SOURCES"])]
+        if len(self._files) == 1:
+            return self.importing(next(iter(self._files)))
+        # Relative paths of a manifest begin at its folder, and these at where the import was run.
+        known = bool(self._files) and all(Path(file["path"]).is_absolute() for file in self._files.values())
+        words = ["eden", "import", *(["--manifest", str(self.folder / SOURCES)] if known else ["SOURCES"])]
         words += ["--out", str(self.folder)]
         for file in list(self._files.values())[:1]:
             words += _import_options(json.loads(file["settings"]))
@@ -53,14 +57,14 @@ class Remedies:
     def splitting(self) -> str:
         """Return the command that divides the contigs again, as they were."""
         words = ["eden", "split", str(self._contigs), "--out", str(self.folder)]
-        for name, value in self._report.get("settings", {}).items():
+        for name, value in self._report["settings"].items():
             words += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value)]
         return shlex.join([*words, "--force"])
 
     @cached_property
     def splits(self) -> list[str]:
         """The splits that the report of the last division names."""
-        return list(self._report.get("splits", {}))
+        return list(self._report["splits"])
 
     @cached_property
     def _files(self) -> dict[str, dict[str, Any]]:
@@ -73,9 +77,9 @@ class Remedies:
     @cached_property
     def _report(self) -> dict[str, Any]:
         try:
-            return dict(json.loads((self.folder / REPORT).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return {}
+            return read_report(self.folder / REPORT)
+        except InputError:
+            return {"settings": {}, "splits": {}}
 
 
 def precompute_command(table: str | Path, location: str | Path, plugin: str, tiling: Tiling | None) -> str:

@@ -25,13 +25,13 @@ from eden_core.runs import read_runs
 from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
 from eden_core.split_reports import REPORT
+from eden_core.split_words import SPLITS
 from eden_core.tasks import absolute, run_tasks
 from eden_core.tiling import Tiling
 from eden_core.verifying_indexes import IndexCheck, IndexResult, check_index
 from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying_splits import check_splits
 
-SPLITS = ("train", "validation", "test")
 _INDEX_SUFFIX = "_windows.db"
 _ROWS_A_GROUP = 250_000
 _MOST_GROUPS = 256

@@ -1,15 +1,17 @@
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from eden_core import errors, import_task
+from eden_core.import_folder import ImportFolder
 from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
 from eden_core.plugins import installed_plugins
-from eden_core.source_files import find_source_files
+from eden_core.source_files import SourceFile, find_source_files
 
 
 @pytest.fixture
@@ -184,3 +186,9 @@ def test_all_files_are_listed(sources):
         ("b.fa", "b", "B", 2, "b/glm_dataset_b.sqlite"),
     ]
     assert rows[0]["bytes"] == (sources / "a.fa").stat().st_size
+
+
+def test_tasks_name_places_that_workers_in_other_folders_find(sources):
+    folder = ImportFolder(Path("data"), "sqlite-shards", ImportOptions(dedup=True))
+    task = folder.task(SourceFile("a.fa", "a", "TAG"))
+    assert all(Path(place).is_relative_to(sources) for place in (task.out, task.part, task.duplicates))
