@@ -194,6 +194,8 @@ class _Run:
     def _indexes(self) -> list[IndexCheck]:
         indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
         self.result.indexes = [path.name for path in indexes]
+        for path in sorted(set(self._folder.glob("*.db")) - set(indexes)):
+            self.result.notes.append(f"{path} is not checked: of indexes, those called SPLIT{_INDEX_SUFFIX} are")
         checks = []
         for path in indexes:
             split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")

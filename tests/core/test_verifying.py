@@ -412,3 +412,10 @@ def test_the_indexes_of_splits_made_anew(folder):
     assert {kind for kind, _ in kinds(folder)} == {"index-windows"}
     build_indexes(folder)
     assert kinds(folder) == set()
+
+
+def test_an_index_of_another_name_is_told_of(folder):
+    (folder / "all.db").write_bytes((folder / "train_windows.db").read_bytes())
+    found = checked(folder)
+    assert (len(found.indexes), found.problems) == (2, [])
+    assert any(note.startswith(f"{folder}/all.db is not checked") for note in found.notes)
