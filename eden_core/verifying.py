@@ -17,7 +17,7 @@ from eden_core.errors import ConfigurationError, InputError
 from eden_core.grouping import group_of, write_groups
 from eden_core.interfaces import ExecutorFactory
 from eden_core.manifest import MANIFEST
-from eden_core.ordered_rows import ordered_rows, read_columns
+from eden_core.ordered_rows import ordered_rows, read_columns, read_through
 from eden_core.plugins import installed_plugins
 from eden_core.problems import Problem, Problems
 from eden_core.remedies import Remedies, precompute_command, prepared_tiling
@@ -122,7 +122,7 @@ class _Run:
         self.result, self.problems = Verification(), Problems()
         self._folder, self._table, self._store, self._index = folder, table, store, index
         self._factory, self._progress = factory, progress
-        self._columns = read_columns(table)
+        self._columns, self._unreadable = read_columns(table), set[Path]()
         self._relist, self._remedies = relisted(store, str(folder), str(table)), Remedies(folder, table)
 
     def check(self, wanted: Callable[[int], int]) -> None:
@@ -228,7 +228,7 @@ class _Run:
         for name in self._remedies.splits:
             if name not in splits:
                 self.result.notes.append(f"{self._folder / name}.parquet is not there, and {REPORT} names it")
-        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_columns, path))}
+        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_through, path))}
         self.result.splits = list(splits)
         if splits:
             self.result.contigs_in_no_split = check_splits(self._table, splits, self.problems)
@@ -245,6 +245,9 @@ class _Run:
         return True
 
     def _damaged(self, table: Path, error: InputError) -> None:
+        if table in self._unreadable:
+            return
+        self._unreadable.add(table)
         remedy = self._remedies.importing_all() if table.name in RUN_TABLES else self._remedies.splitting()
         self.problems.add("damaged-table", str(table), str(error), remedy)
 
