@@ -165,7 +165,7 @@ class _Spool:
         yield from self._recent
 
 
-def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], work: Path) -> None:
+def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], work: Path, *, others: bool = True) -> None:
     """Write the tables of a store's folder from parts and from the tables that are there; may be repeated after a kill.
 
     Args:
@@ -173,6 +173,7 @@ def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], wor
         out: the store's folder; each table is replaced at once, `contigs.parquet` last.
         replaced: samples that the parts are of, whose rows in the tables that are there go.
         work: folder for intermediate files.
+        others: whether the tables that are there have rows of other samples; if not, they are not read.
 
     Raises:
         InputError: a table that is there cannot be read, or a contig is in two parts.
@@ -187,7 +188,7 @@ def merge_parts(parts: Sequence[Path], out: Path, replaced: Collection[str], wor
             for table, name in RUN_TABLES.items():
                 writers[table].write_batch(_exploded(batch, name))
     for name, path in new.items():
-        _join(path, out / name, set(replaced), work)
+        _join(path, out / name, set(replaced), work, others=others)
 
 
 def _schema(table: str) -> pa.Schema:
@@ -201,10 +202,10 @@ def _exploded(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([ids, starts.flatten(), ends.flatten()], schema=RUNS)
 
 
-def _join(new: Path, table: Path, replaced: set[str], work: Path) -> None:
+def _join(new: Path, table: Path, replaced: set[str], work: Path, *, others: bool) -> None:
     """Merge a table with what is there already; how rows are grouped does not depend on which were there."""
     files = [new]
-    if table.exists():
+    if others and table.exists():
         files.append(work / f"old.{table.name}")
         _write(files[1], _schema(table.name), _without(table, replaced))
     with atomic_path(table) as draft:

@@ -19,8 +19,10 @@ from eden_core.errors import InputError, NotSupportedError, ShardNotFoundError
 from eden_core.inspecting import inspect_index
 from eden_core.interfaces import SequenceStore
 from eden_core.manifest import read_manifest
-from eden_core.recognizing import SPLITS, TAKEN, Kind, Recognized, recognize
+from eden_core.recognizing import TAKEN, Kind, Recognized, recognize
 from eden_core.runs import read_runs
+from eden_core.split_reports import read_report
+from eden_core.split_words import SPLITS
 from eden_core.store_contents import bytes_below, has_few_shards, listed_contigs, shard_facts, slow_shards, spread
 from eden_core.window_lengths import LengthSource
 
@@ -30,6 +32,8 @@ _ENOUGH_FOR_REGIONS = 2_000_000
 """bases from which on few contigs are split by regions"""
 _LOOKED_AT = 1000
 """files of a folder that are looked at"""
+_REGIONS = "regions of contigs, each counted as a contig of its own"
+_REGIONS_INDEXED = "regions of contigs; the contigs are counted whole"
 _DATA = (".db", ".parquet", ".sqlite")
 
 
@@ -190,12 +194,13 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
     with opened_index(lookup.index, str(one.path), None) as index, lookup.opened_store(one.path.parent) as store:
         listed = lookup.all_shards or has_few_shards(store)
         report = inspect_index(LengthSource(index, store, lookup.contigs), ask_store=listed)
+        facts = {"of": _REGIONS_INDEXED} if "start" in next(iter(index.contigs())).schema.names else {}
     split = one.path.stem.removesuffix("_windows")
     elsewhere = lookup.sequence_db_dir
     path, folder = str(one.path), str(one.path.parent)
     given = f"sequence_db_dir={(elsewhere or folder)!r}, train_window_db_path={path!r}"
     given = f"data_dir={folder!r}" if split in SPLITS and elsewhere is None else given
-    return Description(one.kind, path, report.bytes, {}, report, following=(f"EdenDataModule({given})",))
+    return Description(one.kind, path, report.bytes, facts, report, following=(f"EdenDataModule({given})",))
 
 
 def _contigs(one: Recognized) -> Description:
@@ -214,7 +219,7 @@ def _split(one: Recognized) -> Description:
 
 
 def _of_table(one: Recognized, report: ContigReport, following: str) -> Description:
-    facts = {"columns": one.facts["columns"]}
+    facts = {"columns": one.facts["columns"]} | ({"rows": _REGIONS} if "start" in one.facts["columns"] else {})
     return Description(one.kind, str(one.path), one.path.stat().st_size, facts, report, following=(following,))
 
 
@@ -241,6 +246,14 @@ def _manifest(one: Recognized) -> Description:
     facts |= {name: f"{part['windows']:,} windows of {part['bases']:,} bases" for name, part in manifest["splits"].items()}
     following = (f"EdenDataModule(data_dir={str(one.path.parent)!r})",)
     return Description(one.kind, str(one.path), one.path.stat().st_size, facts, following=following)
+
+
+def _report(one: Recognized) -> Description:
+    report = read_report(one.path)
+    settings = (f"{name} {value}" for name, value in report["settings"].items())
+    facts = {"settings": ", ".join(settings)}
+    facts |= {name: f"{part['contigs']:,} contigs, {part['bases']:,} bases" for name, part in report["splits"].items()}
+    return Description(one.kind, str(one.path), one.path.stat().st_size, facts)
 
 
 def _source_file(one: Recognized) -> Description:
@@ -276,6 +289,7 @@ _DESCRIBED = {
     Kind.RUNS: _runs,
     Kind.SOURCES: _imported_files,
     Kind.MANIFEST: _manifest,
+    Kind.REPORT: _report,
     Kind.FASTA: _source_file,
     Kind.JSONL: _source_file,
     Kind.RUN: _run,

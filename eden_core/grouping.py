@@ -63,11 +63,12 @@ class Group:
             self._codes, self.samples = _coded(self._table["sample"])
         if only is not None:
             self._codes, self.samples = np.zeros(0, np.int64), [only]
+        self._number = {name: i for i, name in enumerate(self.samples)}
         self._order: NDArray[np.int64] | None = None
 
     def rows(self, sample: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of one sample, in the order in which they came."""
-        if self._table is None or sample not in self.samples:
+        if self._table is None or sample not in self._number:
             return
         if len(self.samples) == 1:
             yield from self._table.to_batches(max_chunksize=1 << 16)
@@ -75,7 +76,7 @@ class Group:
             for batch in self._table.to_batches(max_chunksize=1 << 16):
                 yield batch.filter(pc.equal(batch.column("sample"), sample))
         else:
-            yield from self._taken(self._table, self.samples.index(sample))
+            yield from self._taken(self._table, self._number[sample])
 
     def _taken(self, table: pa.Table, code: int) -> Iterator[pa.RecordBatch]:
         if self._order is None:

@@ -124,7 +124,8 @@ class ImportFolder:
         new = {receipt.source.sample: receipt for receipt in self._receipts()}
         if new:
             samples = sorted(new, key=str.encode)
-            merge_parts([self._part(sample) for sample in samples], self.out, samples, self._work)
+            parts = [self._part(sample) for sample in samples]
+            merge_parts(parts, self.out, samples, self._work, others=bool(self._imported.keys() - new))
             self._imported |= {sample: (receipt, self._settings) for sample, receipt in new.items()}
             self._write_sources()
         self._discard()

@@ -17,6 +17,7 @@ from eden_core.cutting import Cut
 from eden_core.errors import InputError
 from eden_core.findings import Finding, Job, Level
 from eden_core.interfaces import SequenceStore, WindowIndex
+from eden_core.remedies import Remedies, precompute_command
 from eden_core.tiling import PLAIN_RESERVE, Tiling
 from eden_core.window_lengths import LengthSource
 
@@ -65,18 +66,6 @@ class IndexTally:
         return float((1 - (1 - shares) ** windows).sum())
 
 
-def precompute_command(table: Path, index: WindowIndex) -> str:
-    """Return the command that builds an index again, cut as it is."""
-    tiling = index.tiling
-    words = ["eden-precompute", str(table), index.location]
-    words += ["--window-size", str(tiling.window_size), "--stride", str(tiling.stride)]
-    words += ["--window-min-length-threshold", str(tiling.min_length)] if tiling.min_length else []
-    words += ["--keep-tail", "--reserve", str(tiling.reserve)] if tiling.keep_tail else []
-    words += ["--allow-gaps"] if tiling.stride > tiling.row_bases else []
-    words += ["--index", index.name] if index.name != "sqlite" else []
-    return shlex.join([*words, "--force"])
-
-
 def sample_findings(split: str, tally: IndexTally, samples: list[str]) -> Iterator[Finding]:
     """Compare the samples of an index with those that have a shard."""
     if len(samples) == 1:  # a single shard serves every id
@@ -113,11 +102,11 @@ def table_findings(split: str, index: WindowIndex, store: SequenceStore, job: Jo
         found = f"neither {own.name} nor {contigs.name} lies beside it: whether it is up to date cannot be told"
         yield Finding(Level.NOTE, f"{split} index", found)
         return
-    command = precompute_command(tables[0], index)
+    command = precompute_command(tables[0], index.location, index.name, index.tiling)
     newer = [table.name for table in tables if table.stat().st_mtime > place.stat().st_mtime]
     if newer:
         found = f"older than {' and '.join(newer)} (or copied so that times were lost; eden verify {place.parent} tells)"
-        again = shlex.join(["eden", "split", str(contigs), "--out", str(place.parent), "--force"])
+        again = Remedies(place.parent).splitting()
         first = f"{again}, then " if own.is_file() and own.name not in newer else ""
         yield Finding(Level.WARNING, f"{split} index", found, first + command)
     if own.is_file():
@@ -146,7 +135,7 @@ def _contents(split: str, index: WindowIndex, table: Path, command: str, job: Jo
     try:
         windows, bases = expected(table, index.tiling)
     except InputError as error:
-        yield Finding(Level.WARNING, about, str(error), "eden split … --force, then eden-precompute … --force")
+        yield Finding(Level.WARNING, about, str(error), f"{Remedies(table.parent).splitting()}, then {command}")
         return
     if windows != len(index):
         found = f"{len(index):,} windows, but {table.name} makes {windows:,}: it was built from other contigs"

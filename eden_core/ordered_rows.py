@@ -38,6 +38,16 @@ def read_columns(path: Path) -> tuple[str, ...]:
     return tuple(name for name in TYPES if name in names)
 
 
+def read_through(path: Path) -> None:
+    """Read a table of contigs once, as far as splits and indexes are compared by it.
+
+    Raises:
+        InputError: it cannot be read, or has a null, or a value of another type.
+    """
+    for _ in _rows(path, tuple(name for name in read_columns(path) if name in TABLE_COLUMNS)):
+        pass
+
+
 def ordered_rows(path: Path, columns: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a table in byte order of contig_id, then by start; one that is not sorted is sorted on disk.
 

@@ -17,8 +17,9 @@ from eden_core.errors import InputError
 from eden_core.ledger import LEDGER
 from eden_core.manifest import MANIFEST
 from eden_core.sidecars import MAGIC as SIDECAR_MAGIC
+from eden_core.split_reports import REPORT
+from eden_core.split_words import SPLITS
 
-SPLITS = ("train", "validation", "test")
 TAKEN = (
     "Eden takes: a folder of a store, one with its indexes and tables, a shard, an index (eden-precompute), a Parquet table of "
     "contigs or runs (eden import), a split (eden split), FASTA or JSONL to import, the folder of a run (eden-run.jsonl)"
@@ -49,11 +50,15 @@ class Kind(StrEnum):
     RUNS = "table of runs"
     SOURCES = "table of sources"
     MANIFEST = "manifest"
+    REPORT = "report of a split"
     FASTA = "FASTA"
     JSONL = "JSONL"
     RUN = "run"
     SIDECAR = "sidecar"
     FOLDER = "folder"
+
+
+_BY_NAME = {LEDGER: Kind.RUN, MANIFEST: Kind.MANIFEST, REPORT: Kind.REPORT}
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,8 @@ def recognize(path: str | Path) -> Recognized:
         raise InputError(f"{path}: there is no such file or folder")
     if path.is_dir():
         return Recognized(Kind.FOLDER, path)
-    if path.name in {LEDGER, MANIFEST}:
-        return Recognized(Kind.RUN if path.name == LEDGER else Kind.MANIFEST, path)
+    if path.name in _BY_NAME:
+        return Recognized(_BY_NAME[path.name], path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(_SQLITE):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from eden_core.atomic import atomic_path
 from eden_core.clusters import ClusterCounts
+from eden_core.errors import InputError
 from eden_core.split_places import Guarded
 from eden_core.split_rules import SplitRules
 
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from eden_core.leakage import Leakage
 
 REPORT = "split_report.json"
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Return what the report of a split holds, `settings` and `splits` among it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        found: dict[str, Any] = dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        found["settings"], found["splits"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is no report of a split that can be read ({error!r}); eden split writes it") from error
+    return found
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,9 @@ def _check_parts(contigs: str | Path, rules: SplitRules, division: _Division) ->
     count = "1 contig" if division.contigs == 1 else f"{division.contigs} contigs"
     if not empty:
         raise InputError(f"{contigs} has {count}, and none with bases is left for any split")
+    gone = [name for name in rules.named if not bases[SPLITS.index(name)]]
+    if gone:
+        raise InputError(f"{contigs}: --exclude leaves out every contig with bases that --{gone[0]}-contigs names")
     if rules.unit == "region":
         smallest = min(rules.shares.values()) * float(bases.sum())
         hint = f"give a --block of {max(int(smallest), 1):,} bases or fewer, and a smaller --guard"

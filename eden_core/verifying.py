@@ -2,10 +2,9 @@
 
 import math
 import os
-import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,19 +16,22 @@ from eden_core.contigs import count_contigs
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.grouping import group_of, write_groups
 from eden_core.interfaces import ExecutorFactory
-from eden_core.ordered_rows import ordered_rows, read_columns
+from eden_core.manifest import MANIFEST
+from eden_core.ordered_rows import ordered_rows, read_columns, read_through
 from eden_core.plugins import installed_plugins
 from eden_core.problems import Problem, Problems
+from eden_core.remedies import Remedies, precompute_command, prepared_tiling
 from eden_core.runs import read_runs
 from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
+from eden_core.split_reports import REPORT
+from eden_core.split_words import SPLITS
 from eden_core.tasks import absolute, run_tasks
 from eden_core.tiling import Tiling
 from eden_core.verifying_indexes import IndexCheck, IndexResult, check_index
 from eden_core.verifying_shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying_splits import check_splits
 
-SPLITS = ("train", "validation", "test")
 _INDEX_SUFFIX = "_windows.db"
 _ROWS_A_GROUP = 250_000
 _MOST_GROUPS = 256
@@ -120,8 +122,8 @@ class _Run:
         self.result, self.problems = Verification(), Problems()
         self._folder, self._table, self._store, self._index = folder, table, store, index
         self._factory, self._progress = factory, progress
-        self._columns = read_columns(table)
-        self._relist = relisted(store, str(folder), str(table))
+        self._columns, self._unreadable = read_columns(table), set[Path]()
+        self._relist, self._remedies = relisted(store, str(folder), str(table)), Remedies(folder, table)
 
     def check(self, wanted: Callable[[int], int]) -> None:
         if "digest" not in self._columns:
@@ -175,17 +177,30 @@ class _Run:
                 tilings[task.location] = result.tiling
             self.problems.extend(result.problems.listed())
             self._progress(done, len(tasks))
-        self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
+        if not self._compare_with_prepared(tilings):
+            self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
         self.result.notes.sort()
+
+    def _compare_with_prepared(self, tilings: Mapping[str, Tiling | None]) -> bool:
+        """Note indexes that are cut otherwise than `eden prepare` did; return whether it made the folder."""
+        wanted = prepared_tiling(self._folder)
+        for location, tiling in tilings.items():
+            if wanted is not None and tiling is not None and _cuts(tiling) != _cuts(wanted):
+                what = f"it has windows of {_told(tiling)}, and {MANIFEST} says {_told(wanted)}"
+                table = location.removesuffix(_INDEX_SUFFIX) + ".parquet"
+                self.problems.add("index-tiling", location, what, precompute_command(table, location, self._index, wanted))
+        return wanted is not None
 
     def _indexes(self) -> list[IndexCheck]:
         indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
         self.result.indexes = [path.name for path in indexes]
+        for path in sorted(set(self._folder.glob("*.db")) - set(indexes)):
+            self.result.notes.append(f"{path} is not checked: of indexes, those called SPLIT{_INDEX_SUFFIX} are")
         checks = []
         for path in indexes:
             split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")
             table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
-            checks.append(IndexCheck(str(path), self._index, str(table), whole))
+            checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split)))
         return checks
 
     def _groups(self, shards: int) -> int:
@@ -203,15 +218,17 @@ class _Run:
             what = f"{self._table} names it, and {self._folder} has no shard of it"
             if not sample:
                 what = f"{self._table} has contigs of no sample, which only a single shard in {self._folder} could serve"
-            remedy = shlex.join(["eden", "import", "SOURCE", "--out", str(self._folder), "--sample", sample or "NAME"])
-            self.problems.add("missing-shard", f"sample {sample}", what, remedy)
+            self.problems.add("missing-shard", f"sample {sample}", what, self._remedies.importing(sample, force=False))
         for sample in present - named:
             what = f"{self._folder} has a shard of it, and {self._table} does not name it"
             self.problems.add("extra-shard", f"sample {sample}", what, f"{self._relist}, or remove the shard")
 
     def _check_splits(self) -> None:
         splits = {name: path for name in SPLITS if (path := self._folder / f"{name}.parquet").is_file()}
-        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_columns, path))}
+        for name in self._remedies.splits:
+            if name not in splits:
+                self.result.notes.append(f"{self._folder / name}.parquet is not there, and {REPORT} names it")
+        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_through, path))}
         self.result.splits = list(splits)
         if splits:
             self.result.contigs_in_no_split = check_splits(self._table, splits, self.problems)
@@ -228,9 +245,11 @@ class _Run:
         return True
 
     def _damaged(self, table: Path, error: InputError) -> None:
-        out = ["--out", str(self._folder), "--force"]
-        made_by = ["import", "SOURCE"] if table.name in RUN_TABLES else ["split", str(self._table)]
-        self.problems.add("damaged-table", str(table), str(error), shlex.join(["eden", *made_by, *out]))
+        if table in self._unreadable:
+            return
+        self._unreadable.add(table)
+        remedy = self._remedies.importing_all() if table.name in RUN_TABLES else self._remedies.splitting()
+        self.problems.add("damaged-table", str(table), str(error), remedy)
 
 
 def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
@@ -256,6 +275,16 @@ def _run_rows(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _evenly(samples: list[str], count: int) -> list[str]:
     return [samples[i * len(samples) // count] for i in range(count)] if samples else []
+
+
+def _cuts(tiling: Tiling) -> Tiling:
+    """Return the tiling without a reserve where that does nothing."""
+    return tiling if tiling.keep_tail else replace(tiling, reserve=0)
+
+
+def _told(tiling: Tiling) -> str:
+    tail = f", tails kept with a reserve of {tiling.reserve}" if tiling.keep_tail else ""
+    return f"{tiling.window_size} bases every {tiling.stride}, of {tiling.min_length} at least{tail}"
 
 
 def _differing(tilings: dict[str, Tiling | None]) -> list[str]:

@@ -1,6 +1,5 @@
 """Whether indexes have exactly the windows that their tilings give for the contigs of a table."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -19,6 +18,7 @@ from eden_core.interfaces import WindowIndex
 from eden_core.ordered_rows import TABLE_COLUMNS, OrderedRows, first_value, ordered_rows, read_columns
 from eden_core.plugins import installed_plugins
 from eden_core.problems import Problems
+from eden_core.remedies import Remedies, precompute_command
 from eden_core.tiling import Tiling
 
 
@@ -31,12 +31,14 @@ class IndexCheck:
         plugin: name of the index plugin.
         table: the contigs it must be of.
         whole: whether it must have all contigs of the table; else it may have some.
+        split: the table of its split, which it would be built from, whether it is there or not.
     """
 
     location: str
     plugin: str
     table: str
     whole: bool
+    split: str
 
 
 @dataclass
@@ -90,6 +92,9 @@ class _Windows:
     def compare(self) -> None:
         """Compare windows, then digests of all contigs where the index has them."""
         schema = next(iter(self._index.contigs())).schema
+        if "start" in schema.names and "start" not in self._columns:
+            self._note("index-windows", f"it is of intervals of contigs, and no {self._check.split} says which", 1)
+            return
         if "start" in self._columns:
             self._intervals("start" in schema.names)
             return
@@ -214,12 +219,9 @@ class _Windows:
 
 
 def _rebuild(check: IndexCheck, tiling: Tiling | None) -> str:
-    command = ["eden-precompute", check.table, check.location]
-    if tiling is None:
-        return f"{shlex.join(command)} --window-size N --stride N --force"
-    command += ["--window-size", str(tiling.window_size), "--stride", str(tiling.stride)]
-    if tiling.min_length:
-        command += ["--window-min-length-threshold", str(tiling.min_length)]
-    if tiling.keep_tail:
-        command += ["--keep-tail", "--reserve", str(tiling.reserve)]
-    return shlex.join([*command, "--force"])
+    if check.table == check.split:
+        return precompute_command(check.table, check.location, check.plugin, tiling)
+    remedies = Remedies(Path(check.split).parent, check.table)
+    if Path(check.split).stem not in remedies.splits:
+        return precompute_command(check.table, check.location, check.plugin, tiling)
+    return f"{remedies.splitting()}, then {precompute_command(check.split, check.location, check.plugin, tiling)}"

@@ -18,6 +18,7 @@ from eden_core.interfaces import SequenceStore
 from eden_core.ordered_rows import OrderedRows, first_value
 from eden_core.plugins import installed_plugins
 from eden_core.problems import Problems
+from eden_core.remedies import Remedies
 from eden_core.runs import N_RUNS, SOFT_MASKED, Runs
 from eden_core.sequence_columns import samples_of
 
@@ -70,13 +71,13 @@ def relisted(store: str, data_dir: str, contigs: str) -> str:
 
 def check_group(task: GroupTask) -> GroupResult:
     """Check the samples of a group; what is wrong with one does not stop the others."""
-    folder, result = Path(task.folder), GroupResult()
+    folder, result, remedies = Path(task.folder), GroupResult(), Remedies(task.data_dir, task.contigs)
     contigs = Group(folder, CONTIG_ROWS, task.group, task.only)
     runs = {table: Group(folder, table, task.group, task.only) for table in task.runs}
     with installed_plugins().store(task.store, task.data_dir) as store:
         for sample in sorted({*contigs.samples, *(name for group in runs.values() for name in group.samples)}):
             found = {table: _RunsOfSample(group.rows(sample)) for table, group in runs.items()}
-            check = _SampleCheck(task, store, sample, found, result)
+            check = _SampleCheck(task, store, sample, found, result, remedies)
             check.run(contigs.rows(sample))
     return result
 
@@ -89,11 +90,11 @@ class _SampleCheck:
         sample: str,
         runs: "dict[str, _RunsOfSample]",
         result: GroupResult,
+        remedies: Remedies,
     ) -> None:
         self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, result.problems
-        self._result, self._damaged = result, False
+        self._result, self._damaged, self._remedies = result, False, remedies
         self._where = f"sample {sample}"
-        self._reimport = shlex.join(["eden", "import", "SOURCE", "--out", task.data_dir, "--sample", sample, "--force"])
         self._relist = relisted(task.store, task.data_dir, task.contigs)
 
     def run(self, rows: Iterator[pa.RecordBatch]) -> None:
@@ -129,6 +130,10 @@ class _SampleCheck:
             return
         if state.unsafe is not None:
             self._problem("damaged-shard", state.unsafe, self._reimport)
+
+    @property
+    def _reimport(self) -> str:
+        return self._remedies.importing(self._sample)
 
     def _listed(self) -> Iterator[pa.RecordBatch]:
         yield from self._store.contigs(self._sample)

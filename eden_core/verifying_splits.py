@@ -1,6 +1,5 @@
 """Whether splits are of the contigs that there are, and apart from each other."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from eden_core.ordered_rows import TABLE_COLUMNS, TYPES, OrderedRows, first_value, ordered_rows, read_columns
 from eden_core.problems import Problems
+from eden_core.remedies import Remedies
 
 
 def check_splits(contigs: Path, splits: Mapping[str, Path], problems: Problems) -> int:
@@ -37,7 +37,7 @@ def check_splits(contigs: Path, splits: Mapping[str, Path], problems: Problems) 
 class _SplitCheck:
     def __init__(self, contigs: Path, splits: Mapping[str, Path], problems: Problems) -> None:
         self._contigs, self._splits, self._problems = contigs, splits, problems
-        self._remedy = f"eden split {shlex.quote(str(contigs))} --out {shlex.quote(str(contigs.parent))} … --force"
+        self._remedy = Remedies(next(iter(splits.values())).parent, contigs).splitting()
 
     def check(self, contigs: pa.Table, splits: dict[str, pa.Table]) -> int:
         """Check a range of contigs; return how many are in no split."""

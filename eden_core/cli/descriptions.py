@@ -18,7 +18,7 @@ def description_lines(one: Description) -> list[str]:
         lines.append(f"  size     {size_text(one.bytes):>16}")
     for name, value in one.facts.items():
         number = isinstance(value, int)
-        lines.append(f"  {name}{value:>{max(25 - len(name), 8)},}" if number else f"  {name:<8} {_text(value)}")
+        lines.append(f"  {name} {value:>{max(24 - len(name), 1)},}" if number else f"  {name:<8} {_text(value)}")
     if one.contigs is not None:
         lines += contig_lines(one.contigs)
     for part in one.parts:

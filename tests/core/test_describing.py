@@ -1,11 +1,14 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from plain import write_seed_index, write_seed_shard
+from plain import write_runs, write_seed_index, write_seed_shard
 
 from eden_core import errors
 from eden_core.describing import Lookup, describe
-from eden_core.runs import write_runs
+from eden_core.precompute import precompute
+from eden_core.split_rules import SplitRules
+from eden_core.splitting import split_contigs
+from eden_core.tiling import Tiling
 
 LONG = "ACGT" * 20_000
 
@@ -161,3 +164,15 @@ def test_what_comes_next_in_a_data_folder(tmp_path, contigs):
 def test_a_folder_of_nothing(tmp_path):
     with pytest.raises(errors.InputError, match=r"holds no index, no store and no table .*\. Eden takes"):
         describe(tmp_path)
+
+
+def test_the_files_of_a_split_by_region(tmp_path):
+    path = table(tmp_path / "contigs.parquet", contig_id=["c"], length=[5000])
+    split_contigs(path, tmp_path, SplitRules(0.5, 0.5, 0, by="region", block=1000, guard=0))
+    precompute(tmp_path / "train.parquet", tmp_path / "train_windows.db", Tiling(100, 90))
+    report = describe(tmp_path / "split_report.json")
+    assert (report.kind, report.following) == ("report of a split", ())
+    assert report.facts["train"].endswith(" bases")
+    assert describe(tmp_path / "train.parquet").facts["rows"].startswith("regions of contigs")
+    assert describe(tmp_path / "train_windows.db").facts["of"].startswith("regions of contigs")
+    assert "rows" not in describe(path).facts

@@ -14,13 +14,13 @@ from eden_core import installed_plugins
 from eden_core.findings import Job, Level
 from eden_core.index_checks import (
     IndexTally,
-    precompute_command,
     read_finding,
     row_findings,
     sample_findings,
     table_findings,
 )
 from eden_core.precompute import precompute
+from eden_core.remedies import precompute_command
 from eden_core.tiling import Tiling
 
 LENGTHS = {f"BCR__ECT-S{i % 3}__CT{i}-1": 150 + 100 * i for i in range(9)}
@@ -97,7 +97,7 @@ def test_the_command_cuts_as_the_index_is_cut(built, tmp_path, tiling):
     from eden_core.cli import precompute as command
 
     index = built(tiling=tiling)
-    words = shlex.split(precompute_command(tmp_path / "train.parquet", index))
+    words = shlex.split(precompute_command(tmp_path / "train.parquet", index.location, index.name, index.tiling))
     before, size = index.fingerprint(), len(index)
     assert words[0] == "eden-precompute"
     assert CliRunner().invoke(command.app, words[1:], catch_exceptions=False).exit_code == 0
@@ -113,7 +113,7 @@ def test_an_index_of_other_contigs(built, tmp_path):
     os.utime(tmp_path / "train.parquet", (then.st_mtime, then.st_mtime))
     found = next(findings_of(index))
     assert (found.level, "was built from other contigs" in found.found) == (Level.ERROR, True)
-    assert found.remedy == precompute_command(tmp_path / "train.parquet", index)
+    assert found.remedy == precompute_command(tmp_path / "train.parquet", index.location, index.name, index.tiling)
 
 
 def test_a_table_that_cannot_be_read(built, tmp_path):
@@ -138,7 +138,7 @@ def test_an_index_without_its_splits_table(built, tmp_path):
     pl.read_parquet(tmp_path / "contigs.parquet").head(5).write_parquet(tmp_path / "contigs.parquet")
     last = list(findings_of(index))[-1]
     assert (last.level, "has no contig" in last.found) == (Level.ERROR, True)
-    assert last.remedy == precompute_command(tmp_path / "contigs.parquet", index)
+    assert last.remedy == precompute_command(tmp_path / "contigs.parquet", index.location, index.name, index.tiling)
 
 
 def test_padding_is_counted_from_either_table(built, tmp_path):

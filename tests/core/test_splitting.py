@@ -277,3 +277,8 @@ def test_a_failed_write_leaves_nothing(tmp_path, contigs, monkeypatch):
 def test_an_output_below_a_file(tmp_path, contigs):
     with pytest.raises(errors.ConfigurationError, match="cannot be made"):
         split_contigs(contigs, contigs / "out")
+
+
+def test_contigs_that_are_named_for_a_split_and_excluded(split):
+    with pytest.raises(errors.InputError, match="--exclude leaves out every contig with bases that --test-contigs names"):
+        split({"chr1": 9, "chr8": 9}, test_contigs=["chr8"], exclude=["*8"], train=1, validation=0, test=0)

@@ -412,3 +412,22 @@ def test_the_indexes_of_splits_made_anew(folder):
     assert {kind for kind, _ in kinds(folder)} == {"index-windows"}
     build_indexes(folder)
     assert kinds(folder) == set()
+
+
+def test_an_index_of_another_name_is_told_of(folder):
+    (folder / "all.db").write_bytes((folder / "train_windows.db").read_bytes())
+    found = checked(folder)
+    assert (len(found.indexes), found.problems) == (2, [])
+    assert any(note.startswith(f"{folder}/all.db is not checked") for note in found.notes)
+
+
+@pytest.mark.parametrize("keep", [50, 200])
+def test_a_split_that_cannot_be_read_is_one_problem_and_stops_nothing_else(folder, keep):
+    """Whether its end is gone, or its pages alone are damaged."""
+    path, other = folder / "train.parquet", shard(folder, "s2")
+    content = path.read_bytes()
+    damaged = content[:keep] if keep < 100 else content[:4] + bytes(keep) + content[4 + keep :]
+    path.write_bytes(damaged)
+    other.write_bytes(b"")
+    found = checked(folder).problems
+    assert {(one.kind, one.count) for one in found} == {("damaged-table", 1), ("damaged-shard", 1)}

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from plain import write_seed_shard
+from plain import write_runs, write_seed_shard
 
 from eden_core import EdenDataset, Tiling
 from eden_core.contigs import digest_of_bases
 from eden_core.precompute import precompute
-from eden_core.runs import n_runs, write_runs
+from eden_core.runs import n_runs
 
 SEQ_LENGTH, STRIDE = 64, 48
 PACKED = {"packing": "concat", "pack_by": "sample", "seq_length": 4 * SEQ_LENGTH}

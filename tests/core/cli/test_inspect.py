@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from plain import write_seed_shard
 
+from eden_core.cli.descriptions import description_lines
+from eden_core.describing import Description
+
 
 def run(command, *arguments, code=0):
     done = subprocess.run(
@@ -32,7 +35,15 @@ def headings(text: str) -> list[str]:
 
 
 def test_a_data_folder_is_described_part_by_part(data):
-    parts = ["store", "table of contigs", *["table of runs"] * 2, *["split"] * 3, *["index"] * 3, "table of sources"]
+    parts = [
+        "store",
+        "table of contigs",
+        *["table of runs"] * 2,
+        *["split"] * 3,
+        *["index"] * 3,
+        "table of sources",
+        "report of a split",
+    ]
     text = run("eden", "inspect", data)
     assert headings(text) == ["data folder", *parts, "next", "next"]
     assert f"next: EdenDataModule(data_dir='{data}')\nnext: eden doctor {data}\n" in text
@@ -66,6 +77,11 @@ def test_a_store_is_listed_in_part_unless_all_is_asked_for(tmp_path):
     assert some[some.index("estimated") :][:2] == ["estimated", "40"]
     assert every[every.index("listed") :][:2] == ["listed", "40"]
     assert "estimated" not in every
+
+
+def test_large_numbers_stand_apart_from_their_names():
+    facts = {"bases, estimated": 8_000_000_000}
+    assert "  bases, estimated 8,000,000,000" in description_lines(Description("store", "DIR", None, facts))
 
 
 def test_packing_is_compared_with_one_window_a_row(data):
