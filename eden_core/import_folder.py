@@ -79,6 +79,9 @@ class ImportFolder:
             self._refuse_other_settings()
         stored = self._stored()
         waiting = [file for file in files if not self._is_done(file, stored, planned, force=force)]
+        if waiting and self._imported.keys() - {file.sample for file in waiting}:
+            for name in (*RUN_TABLES, CONTIGS):
+                _check_readable(self.out / name)
         if waiting or planned:
             self._replaced |= {file.sample for file in waiting if self.was_imported(file)}
             plan = {"settings": self._settings, "replaced": sorted(self._replaced), "files": self._planned_files(files)}
@@ -249,8 +252,6 @@ class ImportFolder:
                 f"{self.out} lacks {' and '.join(missing)} of an earlier import: restore it, or import everything into "
                 "another --out"
             )
-        for table in tables:
-            _check_readable(table)
         return found
 
     def _refuse_foreign_tables(self) -> None:

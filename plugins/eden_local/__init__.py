@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -38,18 +39,26 @@ class LocalExecutor(ExecutorFactory):
         """Start processes on demand, and end them with the block."""
         # A forked child may inherit a lock that another thread holds (FACTS: SQLite, polars).
         context = multiprocessing.get_context("forkserver")
-        executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
+        executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_prepare_worker)
         try:
             yield executor
         finally:
             executor.shutdown(cancel_futures=True)
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent is killed: otherwise it would write on, beside whoever takes the work up again."""
+def _prepare_worker() -> None:
+    """Let this process end quietly on Ctrl-C, and with its parent when that is killed.
+
+    Otherwise it would write on, beside whoever takes the work up again.
+    """
+    signal.signal(signal.SIGINT, _exit_quietly)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_wait_and_exit, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_quietly(_signal: int, _frame: object) -> None:
+    raise SystemExit(130)
 
 
 def _wait_and_exit(sentinel: int) -> None:

@@ -198,7 +198,7 @@ def test_a_failure_at_the_end_loses_nothing(fasta, out, monkeypatch):
 
 
 def test_a_table_that_cannot_be_written_leaves_no_shard(fasta, out, monkeypatch):
-    def fail(_batches):
+    def fail(_batches, **_options):
         raise OSError("disk full")
 
     monkeypatch.setattr(catalogue, "sorted_batches", fail)

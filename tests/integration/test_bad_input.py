@@ -368,7 +368,7 @@ def test_control_c_ends_an_import_at_once(tmp_path):
         write(tmp_path / "many" / f"s{i}.fa", f">c\n{'ACGTTGCA' * 200_000}\n")
     command = [EDEN, "import", "many", "--out", "o", "--workers", "2"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        while not list(tmp_path.glob("o/*/*.sqlite")):
+        while len(list(tmp_path.glob("o/*/*.sqlite"))) < 4:  # both workers are at work
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
