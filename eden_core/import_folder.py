@@ -68,7 +68,7 @@ class ImportFolder:
         self.out = out.absolute()
         self.store = store
         self.options = options
-        self._work = out / _WORK
+        self._work = self.out / _WORK
         self._settings = json.dumps({"store": store} | asdict(options))
         self._imported: dict[str, tuple[Receipt, str]] = {}
 
@@ -159,7 +159,7 @@ class ImportFolder:
         found: dict[str, Any] = json.loads(self._plan.read_text())
         now = [self._planned_file(file) for file in files]
         planned: list[str] = [each["sample"] for each in found["files"]]
-        if found["settings"] == self._settings and all(each in now for each in found["files"]):
+        if found["settings"] == self._settings and all(each in now or self._is_left_out(each, now) for each in found["files"]):
             return set(planned)
         if not force:
             differences = _differences(found["settings"], self._settings)
@@ -173,6 +173,12 @@ class ImportFolder:
                 shutil.rmtree(self.out / sample, ignore_errors=True)
         shutil.rmtree(self._work)
         return set()
+
+    def _is_left_out(self, planned: dict[str, Any], now: Sequence[dict[str, Any]]) -> bool:
+        """Return whether a file of an interrupted import, nothing of which came of it, is given no longer."""
+        sample = planned["sample"]
+        came = Receipt.place(self._part(sample)).exists() or (self.out / sample).exists()
+        return not self.options.dedup and not came and all(each["sample"] != sample for each in now)
 
     def _refuse_other_settings(self) -> None:
         for receipt, settings in self._imported.values():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from eden_core.errors import ConfigurationError, EdenError, NotSupportedError
+from eden_core.errors import ConfigurationError, EdenError, NotSupportedError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, OptimizeSummary
 from eden_core.plugins import installed_plugins
 from eden_core.tasks import absolute, run_tasks
@@ -67,7 +67,7 @@ def optimize_store(
 
     Raises:
         ConfigurationError: `out` is the store itself.
-        ShardNotFoundError: there is no such directory.
+        ShardNotFoundError: there is no such directory, or no shard in it.
         NotSupportedError: the store has no faster form.
     """
     started = time.perf_counter()
@@ -75,6 +75,8 @@ def optimize_store(
         raise ConfigurationError(f"--out {out} is the store itself; leave --out away to replace its shards")
     with installed_plugins().store(store, str(location)) as opened:
         samples = list(opened.samples())
+    if not samples:
+        raise ShardNotFoundError(f"{location} holds no shards of store {store!r}, so there is nothing to optimize")
     report = OptimizeReport()
     tasks = _tasks(
         samples, absolute(location), store, None if out is None else absolute(out), force=force, workers=factory.workers

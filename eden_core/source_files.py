@@ -58,6 +58,7 @@ def find_source_files(
     tag: str | None = None,
     pattern: str | None = None,
     manifest: str | Path | None = None,
+    out: str | Path | None = None,
 ) -> list[SourceFile]:
     """Return the files to import, in byte order of their samples.
 
@@ -73,14 +74,15 @@ def find_source_files(
         pattern: regular expression that is searched in each path, with the group `sample`, `tag`, or both.
         manifest: table with the column `path`, and `sample` and `tag` where wanted: Parquet, or text separated by tabs
             (`.tsv`) or commas. A relative path begins at the table's folder.
+        out: where they will be imported to: what lies there is no source of a directory around it.
 
     Raises:
         InputError: there is no file, one is missing, or two claim one sample.
         InvalidSequenceIdError: a sample or tag would not survive in a sequence id.
-        ConfigurationError: the pattern is none, or has neither group.
+        ConfigurationError: the pattern is none, or has neither group; a directory is to be imported into itself.
     """
     named = _Naming(sample, tag, pattern)
-    found = [named.file(path) for path in _expanded(sources)]
+    found = [named.file(path) for path in _expanded(sources, None if out is None else Path(out))]
     if manifest is not None:
         found += [named.file(*row) for row in _rows(Path(manifest))]
     if not found:
@@ -143,13 +145,13 @@ def _from_name(path: str) -> dict[str, str | None]:
     }
 
 
-def _expanded(sources: Iterable[str | Path]) -> Iterator[str]:
+def _expanded(sources: Iterable[str | Path], out: Path | None) -> Iterator[str]:
     for source in map(str, sources):
         path = Path(source)
         if source == STANDARD_INPUT or path.is_file():
             yield source
         elif path.is_dir():
-            inside = _inside(path)
+            inside = _inside(path, out)
             if not inside:
                 raise InputError(f"{source} holds no file whose name ends like one of FASTA, JSONL, Parquet, Arrow or SQLite")
             yield from inside
@@ -162,10 +164,18 @@ def _expanded(sources: Iterable[str | Path]) -> Iterator[str]:
             yield from matching
 
 
-def _inside(folder: Path) -> list[str]:
-    """Return the shards under a folder where there are any, else the files whose names are those of sources."""
-    shards = sorted(map(str, folder.rglob("glm_dataset_*.sqlite")))
-    return shards or sorted(str(path) for path in folder.rglob("*") if is_source(path) and path.is_file())
+def _inside(folder: Path, out: Path | None) -> list[str]:
+    """Return the shards under a folder where there are any, else the files whose names are those of sources; none in `out`."""
+    if out is not None and out.resolve() == folder.resolve():
+        raise ConfigurationError(
+            f"--out {out} is the directory that is imported, and what is written there would be taken for sources the next "
+            "time: choose another --out, which may lie in it"
+        )
+    found = [path for path in folder.rglob("*") if is_source(path) and path.is_file()]
+    if out is not None and folder.resolve() in out.resolve().parents:
+        found = [path for path in found if out.resolve() not in path.resolve().parents]
+    shards = [path for path in found if path.match("glm_dataset_*.sqlite")]
+    return sorted(map(str, shards or found))
 
 
 def _rows(manifest: Path) -> Iterator[tuple[str, str | None, str | None]]:

@@ -16,6 +16,7 @@ from eden_core.catalogue import CONTIGS
 from eden_core.contigs import count_contigs
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.grouping import group_of, write_groups
+from eden_core.import_again import import_again
 from eden_core.interfaces import ExecutorFactory
 from eden_core.ordered_rows import ordered_rows, read_columns
 from eden_core.plugins import installed_plugins
@@ -203,8 +204,7 @@ class _Run:
             what = f"{self._table} names it, and {self._folder} has no shard of it"
             if not sample:
                 what = f"{self._table} has contigs of no sample, which only a single shard in {self._folder} could serve"
-            remedy = shlex.join(["eden", "import", "SOURCE", "--out", str(self._folder), "--sample", sample or "NAME"])
-            self.problems.add("missing-shard", f"sample {sample}", what, remedy)
+            self.problems.add("missing-shard", f"sample {sample}", what, import_again(self._folder, sample))
         for sample in present - named:
             what = f"{self._folder} has a shard of it, and {self._table} does not name it"
             self.problems.add("extra-shard", f"sample {sample}", what, f"{self._relist}, or remove the shard")

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator, KeysView
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from eden_core.contents import Contents, contents_of
 from eden_core.contigs import SCHEMA
 from eden_core.errors import EdenError, NotSupportedError
 from eden_core.grouping import Group
+from eden_core.import_again import import_again
 from eden_core.interfaces import SequenceStore
 from eden_core.ordered_rows import OrderedRows, first_value
 from eden_core.plugins import installed_plugins
@@ -93,8 +95,11 @@ class _SampleCheck:
         self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, result.problems
         self._result, self._damaged = result, False
         self._where = f"sample {sample}"
-        self._reimport = shlex.join(["eden", "import", "SOURCE", "--out", task.data_dir, "--sample", sample, "--force"])
         self._relist = relisted(task.store, task.data_dir, task.contigs)
+
+    @cached_property
+    def _reimport(self) -> str:
+        return import_again(self._task.data_dir, self._sample)
 
     def run(self, rows: Iterator[pa.RecordBatch]) -> None:
         """Check the shard against the rows of its sample."""

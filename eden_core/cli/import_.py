@@ -80,7 +80,7 @@ def import_command(
 
     After a kill the same command goes on where it stopped.
     """
-    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest)
+    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest, out=out)
     fields = RecordFields(sequence_field, id_field)
     options = ImportOptions(min_length, split_at_n, cut_every, other_letters, dedup, fields)
     run = executor_of(executor, workers, scheduler)

@@ -8,13 +8,14 @@ import typer
 from eden_core.cli import import_ as importing
 from eden_core.cli import split as splitting
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.precompute import StrideOption
 from eden_core.cli.progress import import_bar
 from eden_core.import_task import ImportOptions
 from eden_core.preparing import PrepareSettings, PrepareSummary, prepare
 from eden_core.records import RecordFields
 from eden_core.source_files import find_source_files
 from eden_core.split_rules import SplitRules
-from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, PLAIN_RESERVE, Tiling
+from eden_core.tiling import DEFAULT_WINDOW_SIZE, Tiling, default_stride
 
 
 def prepare_command(
@@ -44,10 +45,7 @@ def prepare_command(
     split_from: splitting.SplitFromOption = None,
     seed: splitting.SeedOption = 42,
     window_size: Annotated[int, typer.Option(help="Bases a window.")] = DEFAULT_WINDOW_SIZE,
-    stride: Annotated[
-        int | None,
-        typer.Option(help=f"Bases from one window's start to the next one's [default: {DEFAULT_STRIDE}, or as much overlap]."),
-    ] = None,
+    stride: StrideOption = None,
     keep_tail: Annotated[bool, typer.Option(help="Go on until every base is read.")] = True,
     store: importing.StoreOption = "sqlite-shards",
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
@@ -61,7 +59,7 @@ def prepare_command(
     Contigs are divided by bases; where one of them is too long for that, as in a single genome, regions of contigs are. After a
     kill the same command goes on where it stopped.
     """
-    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest)
+    files = find_source_files(sources or (), sample=sample, tag=tag, pattern=pattern, manifest=manifest, out=out)
     fields = RecordFields(sequence_field, id_field)
     options = ImportOptions(min_length, split_at_n, None, other_letters, dedup, fields)
     rules = SplitRules(
@@ -78,8 +76,7 @@ def prepare_command(
         split_from,
         seed,
     )
-    overlap = DEFAULT_WINDOW_SIZE - DEFAULT_STRIDE
-    step = stride or max(1, window_size - max(PLAIN_RESERVE, DEFAULT_RESERVE, min(overlap, window_size // 16)))
+    step = default_stride(window_size) if stride is None else stride
     settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index)
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:

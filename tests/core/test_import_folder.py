@@ -1,11 +1,13 @@
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from eden_core import errors, import_task
+from eden_core.import_folder import ImportFolder
 from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
 from eden_core.plugins import installed_plugins
@@ -184,3 +186,18 @@ def test_all_files_are_listed(sources):
         ("b.fa", "b", "B", 2, "b/glm_dataset_b.sqlite"),
     ]
     assert rows[0]["bytes"] == (sources / "a.fa").stat().st_size
+
+
+def test_a_file_that_cannot_be_imported_may_be_left_out(sources):
+    (sources / "b.fa").write_bytes(b"")
+    with pytest.raises(errors.InputError, match=r"b\.fa is empty"):
+        run("a.fa", "b.fa", "c.fa")
+    assert run("a.fa", "c.fa").unchanged == 2
+
+
+def test_tasks_of_a_relative_folder_are_those_of_any_process(sources):
+    folder = ImportFolder(Path("out"), "sqlite-shards", ImportOptions(dedup=True))
+    [file] = find_source_files(["a.fa"])
+    task = folder.task(file)
+    places = [task.part, task.duplicates, task.out, str(folder.digests(file))]
+    assert all(place.startswith(str(sources)) for place in places)

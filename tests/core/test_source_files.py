@@ -126,3 +126,13 @@ def test_standard_input_has_no_name(folder):
     with pytest.raises(errors.ConfigurationError, match="--sample"):
         find_source_files(["-"])
     assert find_source_files(["-"], sample="s") == [SourceFile("-", "s", "DNA")]
+
+
+def test_an_output_inside_a_directory_is_no_source(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    (tmp_path / "data" / "a" / "glm_dataset_a.sqlite").write_text("")
+    [file] = find_source_files([tmp_path], out=tmp_path / "data")
+    assert file.path == str(tmp_path / "a.fa")
+    with pytest.raises(errors.ConfigurationError, match="is the directory that is imported"):
+        find_source_files([tmp_path], out=tmp_path)

@@ -43,7 +43,7 @@ def test_a_problem_is_a_line_and_exit_code_1(invoke, folder):
     done = invoke(folder)
     assert done.exit_code == 1
     assert done.stdout.splitlines()[0].startswith("missing-shard: sample s2: ")
-    assert f"mend it with: eden import SOURCE --out {folder} --sample s2" in done.stdout
+    assert f"--out {folder} --sample s2 --tag " in done.stdout
     assert "\n1 problem\n" in done.stdout
 
 
