@@ -81,11 +81,11 @@ def prepare_command(
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:
         summary = prepare(files, out, settings, executor=run, force=force, progress=progress)
+    importing.print_import(summary.imported, other_letters)
     _print(summary, out)
 
 
 def _print(summary: PrepareSummary, out: Path) -> None:
-    importing.print_import(summary.imported)
     print(f"{'split':<12}{'contigs':>12}{'bases':>17}{'share':>9}{'windows':>13}{'never seen':>13}  index")
     for name, part in summary.manifest["splits"].items():
         print(_row(name, part, out))
