@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -164,7 +164,8 @@ class ImportFolder:
         planned: dict[str, Any] = {each["sample"]: each for each in found["files"]}
         now = {each["sample"]: each for each in self._planned_files(files)}
         self._replaced = set(found["replaced"])
-        goes_on = planned == now if self.options.dedup else all(now.get(sample) == each for sample, each in planned.items())
+        goes_on = all(now.get(sample) == each or self._is_left_out(sample, now) for sample, each in planned.items())
+        goes_on = planned == now if self.options.dedup else goes_on
         if found["settings"] == self._settings and goes_on:
             return set(planned)
         if not force:
@@ -196,6 +197,10 @@ class ImportFolder:
                 f"{self._plan} of an unfinished import cannot be read: {error}; give --force to begin anew, or choose another "
                 "--out"
             ) from error
+
+    def _is_left_out(self, sample: str, now: Collection[str]) -> bool:
+        """Return whether a file of an interrupted import, nothing of which came of it, is given no longer."""
+        return sample not in now and not Receipt.place(self._part(sample)).exists() and not (self.out / sample).exists()
 
     def _refuse_other_settings(self) -> None:
         for receipt, settings in self._imported.values():

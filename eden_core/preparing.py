@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -107,14 +108,22 @@ def prepare(
     before = read_manifest(out)
     _refuse_others(out, plan, before, force=force)
     run = executor or installed_plugins().executor("local")
-    imported = import_files(
-        files, out, options=settings.imported, store=settings.store, executor=run, force=force, progress=progress
+    import_all = partial(
+        import_files, files, out, options=settings.imported, store=settings.store, executor=run, progress=progress
     )
+    try:
+        imported = import_all(force=force and not _divides_or_cuts_otherwise(before, plan))
+    except OutputExistsError:
+        if not force:
+            raise
+        imported = import_all(force=True)
     unchanged = (
         before is not None
         and (before["plan"], before.get("imported")) == (plan, _digest_of_receipts(imported))
         and imported.unchanged == len(files)
     )
+    if unchanged and not force:
+        _refuse_other_indexes(out, settings)
     manifest = before if before is not None and unchanged else _split_and_indexed(imported, out, settings, plan, run)
     return PrepareSummary(imported, manifest, unchanged, time.perf_counter() - started)
 
@@ -159,12 +168,17 @@ def _refuse_others(out: Path, plan: dict[str, Any], before: dict[str, Any] | Non
     if force:
         return
     begun = _read_plan(out / _PLAN)
-    for other, what in ((before and before["plan"], "was"), (begun, "was being")):
-        if other is not None and other != plan:
-            raise OutputExistsError(
-                f"{out} {what} prepared in another way ({_differences(other, plan)}): choose another --out, or give --force to "
-                "prepare it anew"
-            )
+    if before is not None and before["plan"] != plan:
+        how = "divide and index it anew (shards stay)" if _divides_or_cuts_otherwise(before, plan) else "prepare it anew"
+        raise OutputExistsError(
+            f"{out} was prepared in another way ({_differences(before['plan'], plan)}): choose another --out, or give "
+            f"--force to {how}"
+        )
+    if begun is not None and not _has_same_shards(begun, plan):
+        raise OutputExistsError(
+            f"{out} was being prepared in another way ({_differences(begun, plan)}): choose another --out, or give --force to "
+            "prepare it anew"
+        )
     made = _made(out)
     if made and before is None and begun is None:
         raise OutputExistsError(
@@ -187,9 +201,41 @@ def _made(out: Path) -> list[str]:
     return [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name)) if path.exists()]
 
 
+def _divides_or_cuts_otherwise(before: dict[str, Any] | None, plan: dict[str, Any]) -> bool:
+    """Whether a folder was prepared with the same shards, and other splits or windows."""
+    return before is not None and before["plan"] != plan and _has_same_shards(before["plan"], plan)
+
+
+def _has_same_shards(before: dict[str, Any], plan: dict[str, Any]) -> bool:
+    return all(before.get(name) == plan[name] for name in plan.keys() - {"split", "tiling", "index"})
+
+
+def _refuse_other_indexes(out: Path, settings: PrepareSettings) -> None:
+    """Raise `OutputExistsError` where windows were cut in another way after the folder was prepared."""
+    for place in (index_place(out, name) for name in SPLITS):
+        if not place.exists():
+            continue
+        with installed_plugins().index(settings.index, str(place)) as index:
+            if index.tiling != settings.tiling:
+                was, now = asdict(index.tiling), asdict(settings.tiling)
+                raise OutputExistsError(
+                    f"{place} was cut in another way after eden prepare ({_differences(was, now)}): train from it as it is, or "
+                    "give --force to prepare the folder anew"
+                )
+
+
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    different = [f"{name} {before.get(name)!r}, not {now[name]!r}" for name in now if before.get(name) != now[name]]
-    return "; ".join(different) or "other files"
+    """Say how settings differ, those in groups one by one."""
+    different = []
+    for name, new in now.items():
+        old = before.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            different.append(f"{name}: {_differences(old, new)}" if old != new else "")
+        elif name == "digest_of_files" and before.get("files") == now["files"]:
+            different.append("" if old == new else "other files, or other paths, samples or tags of them")
+        elif name != "digest_of_files" and old != new:
+            different.append(f"{name} {old!r}, not {new!r}")
+    return ", ".join(filter(None, different))
 
 
 def _split_and_indexed(

@@ -14,6 +14,8 @@ LETTERS = (IUPAC + IUPAC.lower()).encode()
 _NO_LETTER = re.compile(b"[^" + LETTERS + b"]")
 _NO_TEXT = re.compile(rb"[\x00\r\n\x80-\xff]")
 _PROTEIN_ONLY = frozenset(b"EFILPQ")
+_PROTEIN = b"ABCDEFGHIKLMNPQRSTUVWXYZabcdefghiklmnpqrstuvwxyz*-\r\n"
+_ADVICE = "; import with --other-letters skip leaves such sequences out, with keep it takes them as they are"
 _SHOWN = 60
 
 
@@ -84,10 +86,10 @@ def are_letters(bases: bytes, *, check_letters: bool) -> bool:
 def letter_error(where: str, letter: int, record_id: str | None, around: bytes) -> InputError:
     """Return the error for a byte that no sequence may hold, with some of the letters that stand around it."""
     shown = repr(chr(letter)) if letter < 0x80 else f"the byte 0x{letter:02X}"
-    protein = len(_PROTEIN_ONLY.intersection(around.upper())) > 1 and around.isascii()
+    protein = len(_PROTEIN_ONLY.intersection(around.upper())) > 1 and not around.translate(None, _PROTEIN)
     return InputError(
         f"{where}: {shown} in {_name(record_id)} is no IUPAC nucleotide letter ({IUPAC}, either case)"
-        + ("; it looks like protein" if protein else "")
+        + ("; it looks like protein" if protein else _ADVICE if 0x20 < letter < 0x7F else "")
     )
 
 

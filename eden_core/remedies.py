@@ -34,12 +34,21 @@ class Remedies:
         self._contigs = self.folder / CONTIGS if contigs is None else contigs
 
     def importing(self, sample: str, *, force: bool = True) -> str:
-        """Return the command that imports one sample again."""
+        """Return the command that imports one sample again.
+
+        Other words come where there is no such command: shards that were not imported are copied again, and equal sequences are
+        found only among all sources together.
+        """
         file = self._files.get(sample)
-        words = ["eden", "import", file["path"] if file else "SOURCE", "--out", str(self.folder), "--sample", sample or "NAME"]
-        if file is not None:
-            words += ["--tag", file["tag"]] if file["tag"] else []
-            words += _import_options(json.loads(file["settings"]))
+        if file is None:
+            relist = shlex.join(["eden", "contigs", str(self.folder), "--digests", "--force"])
+            return f"copy the shard there again, or, if it is right as it is, list what shards hold now: {relist}"
+        settings = json.loads(file["settings"])
+        if settings.get("dedup"):
+            remove = shlex.join(["rm", "-f", str(self.folder / file["location"])])
+            return f"{remove}, and then the command that imported the folder, which reads {file['path']} again"
+        words = ["eden", "import", file["path"], "--out", str(self.folder), "--sample", sample]
+        words += [*(["--tag", file["tag"]] if file["tag"] else []), *_import_options(settings)]
         return shlex.join([*words, *(["--force"] if force else [])])
 
     def importing_all(self) -> str:
@@ -69,7 +78,7 @@ class Remedies:
     @cached_property
     def _files(self) -> dict[str, dict[str, Any]]:
         try:
-            rows = pq.read_table(self.folder / SOURCES, columns=["path", "sample", "tag", "settings"]).to_pylist()
+            rows = pq.read_table(self.folder / SOURCES, columns=["path", "sample", "tag", "location", "settings"]).to_pylist()
         except (pa.ArrowException, OSError, KeyError):
             return {}
         return {row["sample"]: row for row in rows}

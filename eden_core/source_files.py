@@ -85,7 +85,7 @@ def find_source_files(
     Raises:
         InputError: there is no file, one is missing, its path is no UTF-8 text, or two claim one sample.
         InvalidSequenceIdError: a sample or tag would not survive in a sequence id.
-        ConfigurationError: the pattern is none, or has neither group.
+        ConfigurationError: the pattern is none, or has neither group; a directory is to be imported into itself.
     """
     named = _Naming(sample, tag, pattern)
     found = [named.file(path) for path in _expanded(sources, None if out is None else Path(out).resolve())]
@@ -169,12 +169,15 @@ def _is_utf8(text: str) -> bool:
 
 
 def _expanded(sources: Iterable[str | Path], out: Path | None) -> Iterator[str]:
-    for source in map(str, sources):
+    given = list(map(str, sources))
+    for source in given:
         path = Path(source)
+        if len(given) > 1 and _is(path, out):  # as a pattern of the shell gives it
+            continue
         if source == STANDARD_INPUT or path.is_file():
             yield source
         elif path.is_dir():
-            inside = _inside(path, None if path.resolve() == out else out)
+            inside = _inside(path, out)
             if not inside:
                 raise InputError(f"{source} holds no file whose name ends like one of FASTA, JSONL, Parquet, Arrow or SQLite")
             yield from inside
@@ -184,13 +187,22 @@ def _expanded(sources: Iterable[str | Path], out: Path | None) -> Iterator[str]:
             matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - an absolute pattern is more than Path.glob takes
             if not matching:
                 raise InputError(f"{source}: there is no such file or directory, and as a pattern it matches none")
-            for match in map(Path, matching):
+            for match in (found for found in map(Path, matching) if not _is(found, out)):
                 yield from _inside(match, out) if match.is_dir() else [str(match)]
 
 
+def _is(path: Path, out: Path | None) -> bool:
+    return out is not None and path.is_dir() and path.resolve() == out
+
+
 def _inside(folder: Path, out: Path | None) -> list[str]:
-    """Return the shards under a folder where there are any, else the files whose names are those of sources."""
+    """Return the shards under a folder where there are any, else the files whose names are those of sources; none in `out`."""
     here = folder.resolve()
+    if out == here:
+        raise ConfigurationError(
+            f"--out {out} is the directory that is imported, and what is written there would be taken for sources the next "
+            "time: choose another --out, which may lie in it"
+        )
     left_out = None if out is None or not out.is_relative_to(here) else folder / out.relative_to(here)
     names = [path for path in folder.rglob("*") if is_source(path) and (left_out is None or not path.is_relative_to(left_out))]
     shards = sorted(str(path) for path in names if fnmatchcase(path.name, "glm_dataset_*.sqlite"))

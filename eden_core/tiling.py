@@ -14,6 +14,16 @@ PLAIN_RESERVE = 2
 """Tokens that a row without control tags needs beside the bases: bos and eos."""
 
 
+def default_stride(window_size: int) -> int:
+    """Return the stride of windows for which none is given: an overlap of 200 bases, a 16th of short ones, 16 at least.
+
+    >>> [default_stride(size) for size in (8192, 2048, 512, 131_072)]
+    [7992, 1920, 480, 130872]
+    """
+    overlap = min(DEFAULT_WINDOW_SIZE - DEFAULT_STRIDE, window_size // 16)
+    return max(1, window_size - max(DEFAULT_RESERVE, overlap))
+
+
 @dataclass(frozen=True)
 class Tiling:
     """Windows of `window_size` bases every `stride` bases.

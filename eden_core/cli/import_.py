@@ -89,14 +89,14 @@ def import_command(
     if as_json:
         print(json.dumps({"contigs": str(summary.contigs), "seconds": summary.seconds} | asdict(summary.counts)))
         return
-    print_import(summary)
+    print_import(summary, other_letters)
     if force:
         for index in sorted(out.glob("*_windows.db")):
             print(f"  if {index} was built for what is now replaced, build it again")
     print(f"next: {_next_command(summary)}")
 
 
-def print_import(summary: ImportSummary) -> None:
+def print_import(summary: ImportSummary, other_letters: str) -> None:
     """Print what an import wrote and left out."""
     receipts = summary.receipts
     if len(receipts) <= _LISTED_SAMPLES:
@@ -112,14 +112,18 @@ def print_import(summary: ImportSummary) -> None:
     print(f"  sequences  {summary.counts.contigs:>16,}")
     print(f"  bases      {summary.counts.bases:>16,}")
     print(f"  seconds    {summary.seconds:>16.2f}")
-    for line in _notes(summary.counts):
+    for line in _notes(summary.counts, other_letters):
         print(f"  {line}")
 
 
-def _notes(counts: Counts) -> list[str]:
+_FATES = {"error": "were refused", "skip": "were left out", "keep": "were kept: train with invalid_bases='unk'"}
+
+
+def _notes(counts: Counts, other_letters: str) -> list[str]:
+    foreign = f"sequences have letters that are no IUPAC nucleotides, and {_FATES[other_letters]}"
     notes = {
         f"{counts.without_id:,} sequences have no id, and got one from their place in the file": counts.without_id,
-        f"{counts.other_letters:,} sequences have letters that are no IUPAC nucleotides": counts.other_letters,
+        f"{counts.other_letters:,} {foreign}": counts.other_letters,
         f"{counts.n_bases:,} bases lay in stretches of N, and were cut out": counts.n_bases,
         f"{counts.short:,} sequences ({counts.short_bases:,} bases) are too short, and were left out": counts.short,
         f"{counts.duplicates:,} sequences ({counts.duplicate_bases:,} bases) repeat others, and are out": counts.duplicates,

@@ -19,10 +19,17 @@ from eden_core.inspecting import CLASS_BOUNDS
 from eden_core.interfaces import ExecutorFactory
 from eden_core.precompute import PrecomputeSummary, PrecomputeTask, run_task
 from eden_core.tasks import run_tasks
-from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, Tiling
+from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, Tiling, default_stride
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 Done = tuple[PrecomputeTask, PrecomputeSummary]
+StrideOption = Annotated[
+    int | None,
+    typer.Option(
+        help=f"Bases from one window's start to the next one's [default: {DEFAULT_STRIDE}; of other window sizes W, W less "
+        "W/16, 200 at most]."
+    ),
+]
 
 
 @app.command()
@@ -37,7 +44,7 @@ def precompute_command(
     *,
     out: Annotated[Path | None, typer.Option(help="Folder for SPLIT_windows.db of each table.", metavar="DIR")] = None,
     window_size: Annotated[int, typer.Option(help="Bases a window.")] = DEFAULT_WINDOW_SIZE,
-    stride: Annotated[int, typer.Option(help="Bases from one window's start to the next one's.")] = DEFAULT_STRIDE,
+    stride: StrideOption = None,
     window_min_length_threshold: Annotated[int, typer.Option(help="Leave shorter windows out.")] = 0,
     keep_tail: Annotated[bool, typer.Option("--keep-tail", help="Go on until every base is read.")] = False,
     reserve: Annotated[
@@ -63,7 +70,8 @@ def precompute_command(
     if reserve is not None and not keep_tail:
         raise ConfigurationError("--reserve says how far windows go on at the tail: give it together with --keep-tail")
     reserved = DEFAULT_RESERVE if reserve is None else reserve
-    tiling = Tiling(window_size, stride, window_min_length_threshold, keep_tail, reserved)
+    step = default_stride(window_size) if stride is None else stride
+    tiling = Tiling(window_size, step, window_min_length_threshold, keep_tail, reserved)
     tasks = [
         PrecomputeTask(split, output, tiling, index, force, allow_gaps, skip_existing, report)
         for split, output in _outputs(paths, out, dry_run=dry_run)
@@ -131,7 +139,7 @@ def _shared_out(tasks: list[PrecomputeTask], factory: ExecutorFactory, out: Path
                 yield task, result
             else:
                 failed.append(result)
-        if len(failed) == 1:
+        if failed and len({str(error) for error in failed}) == 1:  # the same of all of them
             raise failed[0]
         if failed:
             raise EdenError(f"{len(failed)} of {len(tasks)} splits failed:" + "".join(f"\n  {error}" for error in failed))

@@ -8,13 +8,14 @@ import typer
 from eden_core.cli import import_ as importing
 from eden_core.cli import split as splitting
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.precompute import StrideOption
 from eden_core.cli.progress import import_bar
 from eden_core.import_task import ImportOptions
 from eden_core.preparing import PrepareSettings, PrepareSummary, prepare
 from eden_core.records import RecordFields
 from eden_core.source_files import find_source_files
 from eden_core.split_rules import SplitRules
-from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, PLAIN_RESERVE, Tiling
+from eden_core.tiling import DEFAULT_WINDOW_SIZE, Tiling, default_stride
 
 
 def prepare_command(
@@ -44,10 +45,7 @@ def prepare_command(
     split_from: splitting.SplitFromOption = None,
     seed: splitting.SeedOption = 42,
     window_size: Annotated[int, typer.Option(help="Bases a window.")] = DEFAULT_WINDOW_SIZE,
-    stride: Annotated[
-        int | None,
-        typer.Option(help=f"Bases from one window's start to the next one's [default: {DEFAULT_STRIDE}, or as much overlap]."),
-    ] = None,
+    stride: StrideOption = None,
     keep_tail: Annotated[bool, typer.Option(help="Go on until every base is read.")] = True,
     store: importing.StoreOption = "sqlite-shards",
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
@@ -78,18 +76,16 @@ def prepare_command(
         split_from,
         seed,
     )
-    overlap = DEFAULT_WINDOW_SIZE - DEFAULT_STRIDE
-    default = max(1, window_size - max(PLAIN_RESERVE, DEFAULT_RESERVE, min(overlap, window_size // 16)))
-    step = default if stride is None else stride
+    step = default_stride(window_size) if stride is None else stride
     settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index)
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:
         summary = prepare(files, out, settings, executor=run, force=force, progress=progress)
+    importing.print_import(summary.imported, other_letters)
     _print(summary, out)
 
 
 def _print(summary: PrepareSummary, out: Path) -> None:
-    importing.print_import(summary.imported)
     print(f"{'split':<12}{'contigs':>12}{'bases':>17}{'share':>9}{'windows':>13}{'never seen':>13}  index")
     for name, part in summary.manifest["splits"].items():
         print(_row(name, part, out))

@@ -156,7 +156,7 @@ def test_nul_and_what_is_no_ascii_never_pass(read, content, message):
 
 
 def test_one_odd_letter_is_no_protein(read):
-    with pytest.raises(InputError, match=r"either case\)$"):
+    with pytest.raises(InputError, match=r"either case\); import with --other-letters"):
         read(b">a\nACGE\n")
 
 

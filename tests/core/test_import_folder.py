@@ -275,3 +275,18 @@ def test_goes_on_with_many_files_in_no_time(tmp_path):
     started = time.process_time()
     folder.begin(files[::-1], force=False)
     assert time.process_time() - started < 5
+
+
+def test_a_file_that_cannot_be_imported_may_be_left_out(sources):
+    (sources / "b.fa").write_bytes(b"")
+    with pytest.raises(errors.InputError, match=r"b\.fa is empty"):
+        run("a.fa", "b.fa", "c.fa")
+    assert run("a.fa", "c.fa").unchanged == 2
+
+
+def test_tasks_of_a_relative_folder_are_those_of_any_process(sources):
+    folder = ImportFolder(Path("out"), "sqlite-shards", ImportOptions(dedup=True))
+    [file] = find_source_files(["a.fa"])
+    task = folder.task(file)
+    places = [task.part, task.duplicates, task.out, str(folder.digests(file))]
+    assert all(place.startswith(str(sources)) for place in places)

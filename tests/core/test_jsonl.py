@@ -71,6 +71,7 @@ GOOD = b'{"text": "ACGT", "record": "a"}\n\n'
         pytest.param(b'{"text": ""}', "the sequence is empty", id="empty-without-id"),
         pytest.param(b'{"text": "ACXT", "record": "b"}', "position 3: 'X' in sequence 'b' is no IUPAC", id="letter"),
         pytest.param('{"text": "ACé"}'.encode(), "position 3: the byte 0xC3 in the sequence is no IUPAC", id="no-ascii"),
+        pytest.param(b'{"text": "|d__Bacteria;p__X|ACGT"}', r"position 1: '\|' .*--other-letters skip", id="a tag"),
         pytest.param(b'{"text": "MKTAYIAKQRQISFVKSHFSRQLE"}', "position 6: 'I' .*looks like protein", id="protein"),
     ],
 )

@@ -51,3 +51,8 @@ def test_wrong_directories(folder, tmp_path):
         optimize_store(folder, InThread(), out=f"{folder}/.")
     with pytest.raises(ShardNotFoundError, match="not a directory"):
         optimize_store(tmp_path / "nowhere", InThread())
+
+
+def test_a_directory_without_shards(tmp_path):
+    with pytest.raises(ShardNotFoundError, match="nothing to optimize"):
+        optimize_store(tmp_path, InThread())

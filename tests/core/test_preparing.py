@@ -10,6 +10,7 @@ from in_threads import InThread
 from eden_core import EdenDataModule, EdenDataset, Tiling, errors, preparing
 from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
+from eden_core.precompute import precompute
 from eden_core.preparing import PrepareSettings, chosen_rules, prepare
 from eden_core.source_files import find_source_files
 from eden_core.split_rules import SplitRules
@@ -180,3 +181,38 @@ def test_a_new_way_that_was_interrupted_goes_on(here, monkeypatch):
 
 def _interrupt(*_arguments, **_options):
     raise KeyboardInterrupt
+
+
+def test_an_unknown_index_is_refused_before_anything_is_read(here):
+    with pytest.raises(errors.EdenError, match="no index plugin is named 'sqlit'"):
+        run("MG__s*.fa", index="sqlit")
+    assert not (here / "out").exists()
+
+
+def test_rules_that_failed_can_be_mended_without_force(here):
+    with pytest.raises(errors.EdenError, match="names no contig"):
+        run("MG__s*.fa", rules=SplitRules(test_contigs=("chr1",)))
+    shards = {path: path.stat().st_ino for path in (here / "out").rglob("*.sqlite")}
+    assert run("MG__s*.fa").imported.unchanged == 4
+    assert {path: path.stat().st_ino for path in (here / "out").rglob("*.sqlite")} == shards
+
+
+def test_other_windows_do_not_import_again(here):
+    run("MG__s*.fa")
+    with pytest.raises(errors.OutputExistsError, match=r"\(tiling: stride 112, not 96\).*shards stay"):
+        run("MG__s*.fa", tiling=Tiling(128, 96, keep_tail=True))
+    assert run("MG__s*.fa", tiling=Tiling(128, 96, keep_tail=True), force=True).imported.unchanged == 4
+
+
+def test_other_windows_and_a_changed_source(here):
+    run("MG__s*.fa")
+    with (here / "MG__s1.fa").open("a") as fasta:
+        fasta.write(">more\nACGT\n")
+    assert run("MG__s*.fa", tiling=Tiling(128, 96, keep_tail=True), force=True).imported.counts.contigs == 61
+
+
+def test_windows_that_were_cut_otherwise_since_are_told(here):
+    run("MG__s*.fa")
+    precompute("out/train.parquet", "out/train_windows.db", Tiling(128, 96, keep_tail=True), force=True)
+    with pytest.raises(errors.OutputExistsError, match="cut in another way after eden prepare .stride 96, not 112"):
+        run("MG__s*.fa")

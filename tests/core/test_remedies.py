@@ -1,5 +1,6 @@
 import json
 import shlex
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -17,7 +18,7 @@ from eden_core.importing import import_files
 from eden_core.precompute import precompute
 from eden_core.records import RecordFields
 from eden_core.remedies import Remedies, precompute_command, prepared_tiling
-from eden_core.source_files import SourceFile
+from eden_core.source_files import SourceFile, find_source_files
 from eden_core.split_rules import SplitRules
 from eden_core.splitting import split_contigs
 from eden_core.tiling import Tiling
@@ -81,7 +82,7 @@ def test_an_index_of_regions_is_not_taken_for_one_of_all_contigs_when_its_split_
 
 def test_without_tables_of_their_making_commands_name_what_they_lack(tmp_path):
     remedies = Remedies(tmp_path)
-    assert remedies.importing("s", force=False) == f"eden import SOURCE --out {tmp_path} --sample s"
+    assert f"eden contigs {tmp_path} --digests --force" in remedies.importing("s", force=False)
     assert remedies.splitting() == f"eden split {tmp_path}/contigs.parquet --out {tmp_path} --force"
     assert precompute_command("t", tmp_path / "i", "sqlite", None).endswith("--window-size N --stride N --force")
 
@@ -117,3 +118,35 @@ def test_an_index_of_another_tiling_than_the_folder_was_prepared_with(folder):
     found = verify(folder, InThread())
     assert not found.problems
     assert not found.notes
+
+
+@pytest.fixture
+def two_sources(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        (tmp_path / f"{name}.fa").write_text(f">1\nACGTNN{name}\n>2\nGG\n")
+    return tmp_path
+
+
+def import_two(names, tag="META", **options):
+    import_files(find_source_files(names, tag=tag), "out", options=ImportOptions(**options), executor=InThread())
+
+
+def test_with_duplicates_the_import_is_given_again(two_sources):
+    import_two(["a.fa", "b.fa"], dedup=True)
+    contigs = (two_sources / "out" / "contigs.parquet").read_bytes()
+    remove, _, after = Remedies("out").importing("a").partition(", and then ")
+    assert remove == "rm -f out/a/glm_dataset_a.sqlite"
+    assert "a.fa" in after
+    (two_sources / "out/a/glm_dataset_a.sqlite").unlink()
+    import_two(["a.fa", "b.fa"], dedup=True)
+    assert (two_sources / "out/a/glm_dataset_a.sqlite").exists()
+    assert (two_sources / "out" / "contigs.parquet").read_bytes() == contigs
+
+
+def test_shards_that_were_not_imported_are_copied(two_sources):
+    import_two(["a.fa"])
+    (two_sources / "out" / "sources.parquet").unlink()
+    assert Remedies("out").importing("a").startswith("copy the shard there again")
+    shutil.rmtree("out")
+    assert "eden contigs out --digests --force" in Remedies("out").importing("a")

@@ -136,7 +136,9 @@ def test_what_was_imported_is_no_source(folder):
     (folder / "out" / "s" / "glm_dataset_s.sqlite").touch()
     assert find_source_files(["."], out="out") == found
     assert find_source_files(["*"], out=folder / "out") == [*find_source_files(["*"], out="out")]
-    assert find_source_files(["out"], out="out") == [SourceFile("out/s/glm_dataset_s.sqlite", "s", "S")]
+    assert find_source_files([".", "out"], out="out") == found
+    with pytest.raises(errors.ConfigurationError, match="is the directory that is imported"):
+        find_source_files(["out"], out="out")
 
 
 def test_a_pattern_that_matches_directories(folder):
@@ -148,3 +150,13 @@ def test_a_path_that_is_no_text(folder):
     (folder / path).touch()
     with pytest.raises(errors.InputError, match="no UTF-8 text"):
         find_source_files([path], sample="s")
+
+
+def test_an_output_inside_a_directory_is_no_source(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nACGT\n")
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    (tmp_path / "data" / "a" / "glm_dataset_a.sqlite").write_text("")
+    [file] = find_source_files([tmp_path], out=tmp_path / "data")
+    assert file.path == str(tmp_path / "a.fa")
+    with pytest.raises(errors.ConfigurationError, match="is the directory that is imported"):
+        find_source_files([tmp_path], out=tmp_path)

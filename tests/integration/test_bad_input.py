@@ -247,7 +247,8 @@ def test_an_output_with_another_unfinished_import(tmp_path, refused):
     write(tmp_path / "x.fa", GOOD)
     write(tmp_path / "y.fa", ">\n")
     message_of(run(EDEN, "import", "x.fa", "y.fa", "--out", "o", cwd=tmp_path))
-    assert "unfinished import of other files" in refused(EDEN, "import", "x.fa", "--out", "o")
+    write(tmp_path / "z.fa", GOOD)
+    assert "unfinished import of other files" in refused(EDEN, "import", "z.fa", "--out", "o")
     write(tmp_path / "o" / ".eden-import" / "plan.json", "{")
     assert ".eden-import/plan.json" in refused(EDEN, "import", "x.fa", "--out", "o")
     assert run(EDEN, "import", "x.fa", "--out", "o", "--force", cwd=tmp_path).returncode == 0

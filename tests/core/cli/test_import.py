@@ -54,3 +54,10 @@ def test_bad_input_is_one_message_and_exit_code_2(tmp_path):
     assert done.stderr.startswith("error: standard input: line 1: expected FASTA")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(("what", "fate"), [("skip", "were left out"), ("keep", "were kept: train with invalid_bases='unk'")])
+def test_what_became_of_other_letters_is_told(tmp_path, what, fate):
+    command = [COMMAND, "import", "-", "--out", tmp_path / "o", *NAMES, "--other-letters", what]
+    done = subprocess.run(command, input=">a\nAC@GT\n>b\nAC\n", capture_output=True, check=True, text=True)
+    assert f"  1 sequences have letters that are no IUPAC nucleotides, and {fate}\n" in done.stdout

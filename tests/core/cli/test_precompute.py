@@ -186,3 +186,10 @@ def test_the_report_as_text(tmp_path, split):
     assert rows["bases never seen"] == ["7", "0"]
     assert rows["windows of < 1 kb"] == ["7", "8"]
     assert (tmp_path / "w.db").exists()
+
+
+def test_a_stride_is_found_for_other_windows_and_a_refusal_of_all_splits_is_told_once(tmp_path, splits):
+    found = json.loads(run(*splits, "--dry-run", "--window-size", "64", "--json").stdout)
+    assert len(found) == 3
+    done = run(*splits, "--dry-run", "--window-size", "64", "--stride", "63")
+    assert (done.returncode, done.stderr.count("stride 63 is larger than the 62 bases")) == (2, 1)
