@@ -4,12 +4,12 @@ python benchmarks/preparing.py [--append docs/performance.md]
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -79,17 +79,22 @@ def make_reads(folder: Path) -> None:
             file.write(b">k141_%d\n%b\n" % (number * 2654435761 % 2**32, pool[place : place + length]))
 
 
+MEASURED = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - started
+print(json.dumps([status, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
+"""
+
+
 class Measured:
-    """What one run of a command took."""
+    """What one run of a command took; a small process starts it, since a child's memory counts from that of its parent."""
 
     def __init__(self, *command: object) -> None:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [str(BIN / str(command[0])), *map(str, command[1:])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        self.seconds = time.perf_counter() - started
-        self.megabytes = usage.ru_maxrss / 1024
+        words = [str(BIN / str(command[0])), *map(str, command[1:])]
+        done = subprocess.run([sys.executable, "-c", MEASURED, *words], capture_output=True, text=True, check=True)
+        status, self.seconds, self.megabytes = json.loads(done.stdout)
         if status:
             raise RuntimeError(f"{command} ended with {status}")
 

@@ -26,9 +26,9 @@ import torch
 
 from eden_core import EdenDataset, EdenLoader, Tiling
 from eden_core.importing import import_files
+from eden_core.importing.source_files import SourceFile
 from eden_core.precompute import precompute
 from eden_core.records import read_records
-from eden_core.source_files import SourceFile
 
 ROUNDS = 7
 BLOCK = 64

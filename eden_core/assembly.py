@@ -137,12 +137,13 @@ def check_tiling(
         asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
         merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
         if "window_size" in wrong and "stride" not in wrong:  # overlap as much as they do now
-            merged["stride"] = max(1, merged["window_size"] - max(PLAIN_RESERVE, tiling.window_size - tiling.stride))
+            overlap = max(tiling.reserve if tiling.keep_tail else PLAIN_RESERVE, tiling.window_size - tiling.stride)
+            merged["stride"] = max(1, merged["window_size"] - overlap)
         raise ConfigurationError(
             f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
             f"tokens). Follow the index{_followed(wrong, tiling)}, or build another one, in a file of its own: eden-precompute "
             f"SPLIT.parquet WINDOWS.db --window-size {merged['window_size']} --stride {merged['stride']} "
-            f"--window-min-length-threshold {merged['min_length']}"
+            f"--window-min-length-threshold {merged['min_length']}{' --keep-tail' if tiling.keep_tail else ''}"
         )
 
 

@@ -12,6 +12,9 @@ from eden_core import sorting
 from eden_core.errors import InputError
 from eden_core.sorted_files import first_fall
 
+CONTIGS = "contigs.parquet"
+"""name of the table of all contigs of a folder"""
+
 SCHEMA = pa.schema([pa.field("contig_id", pa.string(), nullable=False), pa.field("length", pa.int64(), nullable=False)])
 """contig_id, and length in bases"""
 

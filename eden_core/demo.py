@@ -17,11 +17,11 @@ from torch import nn
 
 from eden_core import EdenDataModule, Tiling
 from eden_core.errors import InputError, OutputExistsError
-from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
+from eden_core.importing.source_files import SourceFile
+from eden_core.importing.task import ImportOptions
 from eden_core.precompute import precompute
 from eden_core.records import read_records
-from eden_core.source_files import SourceFile
 
 SAMPLE, TAG = "demo", "PHAGE"
 PIECE = 2000

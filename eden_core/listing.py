@@ -11,9 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eden_core.atomic import atomic_path, refuse_existing
-from eden_core.catalogue import CONTIGS
-from eden_core.contents import contents_of
-from eden_core.contigs import COUNTED, DETAILS, SCHEMA
+from eden_core.contigs import CONTIGS, COUNTED, DETAILS, SCHEMA
 from eden_core.errors import FormatError, InputError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, SequenceStore
 from eden_core.plugins import installed_plugins
@@ -21,6 +19,7 @@ from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import tags_of
 from eden_core.sorting import merged, sorted_batches
 from eden_core.tasks import absolute, run_tasks
+from eden_core.verifying.contents import contents_of
 
 LISTED = pa.schema([DETAILS.field(name) for name in (*SCHEMA.names, "sample", "tag")])
 """what is listed of each contig unless digests are asked for: then it is `DETAILS`"""

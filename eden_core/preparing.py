@@ -13,19 +13,19 @@ from typing import Any
 import pyarrow.compute as pc
 
 from eden_core.atomic import atomic_path
-from eden_core.clusters import refuse_missing
 from eden_core.contigs import read_contigs
 from eden_core.errors import EdenError, InputError, OutputExistsError
-from eden_core.import_task import ImportOptions
 from eden_core.importing import ImportSummary, Progress, import_files
+from eden_core.importing.source_files import SourceFile
+from eden_core.importing.task import ImportOptions
 from eden_core.interfaces import ExecutorFactory
 from eden_core.manifest import MANIFEST, index_place, read_manifest
 from eden_core.plugins import installed_plugins
 from eden_core.precompute import PrecomputeSummary, PrecomputeTask, check_gaps, run_task
-from eden_core.source_files import SourceFile
-from eden_core.split_rules import SplitRules
-from eden_core.split_words import SPLITS
 from eden_core.splitting import split_contigs
+from eden_core.splitting.clusters import refuse_missing
+from eden_core.splitting.rules import SplitRules
+from eden_core.splitting.words import SPLITS
 from eden_core.tasks import run_tasks
 from eden_core.tiling import Tiling
 
@@ -91,7 +91,8 @@ def prepare(
         out: the folder.
         settings: how it is prepared.
         executor: where the tasks run; None: processes of this machine, one for each core.
-        force: whether what is there is replaced.
+        force: whether what is there is replaced. Shards stay where they are what the import would write; if any is not, all
+            files are imported anew.
         progress: told how far the import is.
 
     Raises:
@@ -112,17 +113,18 @@ def prepare(
         import_files, files, out, options=settings.imported, store=settings.store, executor=run, progress=progress
     )
     try:
-        imported = import_all(force=force and not _divides_or_cuts_otherwise(before, plan))
+        imported = import_all(force=False)  # what did not change is not imported again
     except OutputExistsError:
         if not force:
             raise
         imported = import_all(force=True)
     unchanged = (
-        before is not None
+        not force
+        and before is not None
         and (before["plan"], before.get("imported")) == (plan, _digest_of_receipts(imported))
         and imported.unchanged == len(files)
     )
-    if unchanged and not force:
+    if unchanged:
         _refuse_other_indexes(out, settings)
     manifest = before if before is not None and unchanged else _split_and_indexed(imported, out, settings, plan, run)
     return PrepareSummary(imported, manifest, unchanged, time.perf_counter() - started)
@@ -153,7 +155,7 @@ def chosen_rules(rules: SplitRules, contigs: Path, tiling: Tiling) -> SplitRules
 
 def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, Any]:
     """Return what must be the same for a folder to be the same."""
-    listed = json.dumps([asdict(file) for file in files])
+    listed = json.dumps([(file.sample, file.tag) for file in files])
     described: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
     return {"files": len(files), "digest_of_files": sha256(listed.encode()).hexdigest()[:32], **described}
 

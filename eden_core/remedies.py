@@ -10,11 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eden_core.catalogue import CONTIGS
+from eden_core.contigs import CONTIGS
 from eden_core.errors import InputError
-from eden_core.import_folder import SOURCES
+from eden_core.importing.folder import SOURCES
 from eden_core.manifest import read_manifest
-from eden_core.split_reports import REPORT, read_report
+from eden_core.splitting.reports import REPORT, read_report
 from eden_core.tiling import Tiling
 
 _TILING = ("window_size", "stride", "min_length", "keep_tail", "reserve")

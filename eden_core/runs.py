@@ -1,6 +1,6 @@
 """Tables of runs, such as stretches of N: which part of a window they cover, without reading its bases."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,27 +31,32 @@ SCHEMA = pa.schema(
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """starts and ends, int64 [k] each"""
 
-_AT_ONCE = 1 << 20
-_IS_N, _IS_LOWER = np.zeros(256, bool), np.zeros(256, bool)
-_IS_N[list(b"Nn")] = True
-_IS_LOWER[ord("a") : ord("z") + 1] = True
+_AT_ONCE = 1 << 18
 
 
 def n_runs(bases: bytes) -> Runs | None:
     """Return the stretches of N or n, or None where there are none."""
-    return _runs(bases, _IS_N) if b"N" in bases or b"n" in bases else None
+    return _runs(bases, _is_n) if b"N" in bases or b"n" in bases else None
 
 
 def soft_masked(bases: bytes) -> Runs | None:
     """Return the stretches of lower-case letters, or None where there are none."""
-    return None if bases.isupper() else _runs(bases, _IS_LOWER)
+    return None if bases.isupper() else _runs(bases, _is_lower)
 
 
-def _runs(bases: bytes, table: NDArray[np.bool_]) -> Runs | None:
+def _is_n(values: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray((values & np.uint8(0xDF)) == np.uint8(ord("N")))
+
+
+def _is_lower(values: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray(values - np.uint8(ord("a")) < np.uint8(26))  # what lies before "a" wraps around to more
+
+
+def _runs(bases: bytes, marks: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> Runs | None:
     values = np.frombuffer(bases, np.uint8)
     found, inside = [], False
     for first in range(0, values.size, _AT_ONCE):
-        marked = table[values[first : first + _AT_ONCE]]
+        marked = marks(values[first : first + _AT_ONCE])
         found.append(first + np.flatnonzero(np.diff(marked, prepend=inside)))
         inside = bool(marked[-1])
     edges = np.concatenate([*found, np.full(int(inside), values.size)])

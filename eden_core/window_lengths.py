@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eden_core.batch import Windows, offsets_of
-from eden_core.catalogue import CONTIGS
-from eden_core.contigs import SCHEMA, column_names, first_rows, sorted_contigs
+from eden_core.contigs import CONTIGS, SCHEMA, column_names, first_rows, sorted_contigs
 from eden_core.errors import ConfigurationError, InputError, NotSupportedError
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.runs import RunLimit

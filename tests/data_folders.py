@@ -7,10 +7,10 @@ from pathlib import Path
 
 from eden_core import Tiling
 from eden_core.importing import import_files
+from eden_core.importing.source_files import SourceFile
 from eden_core.precompute import precompute
-from eden_core.source_files import SourceFile
-from eden_core.split_rules import SplitRules
 from eden_core.splitting import split_contigs
+from eden_core.splitting.rules import SplitRules
 
 TILING = Tiling(window_size=512, stride=480, keep_tail=True)
 SAMPLES = ("s1", "s2", "s3")

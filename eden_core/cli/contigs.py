@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from eden_core.catalogue import CONTIGS
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
+from eden_core.contigs import CONTIGS
 from eden_core.listing import list_contigs
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from eden_core.amounts import size_text
 from eden_core.cli.histogram import histogram
-from eden_core.contig_counts import QUANTILES, ContigReport, LengthReport
-from eden_core.describing import Description
 from eden_core.inspecting import IndexReport
+from eden_core.inspecting.contig_counts import QUANTILES, ContigReport, LengthReport
+from eden_core.inspecting.describing import Description
 
 _TAGS_SHOWN = 8
 

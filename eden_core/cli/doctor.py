@@ -9,7 +9,7 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.doctor import examine
-from eden_core.findings import Finding, Job, Level
+from eden_core.doctor.findings import Finding, Job, Level
 
 _INDENT = " " * 10
 

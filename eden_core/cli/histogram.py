@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eden_core.contig_counts import LengthBin
+from eden_core.inspecting.contig_counts import LengthBin
 
 _WIDTH = 24
 

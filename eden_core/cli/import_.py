@@ -10,10 +10,10 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import import_bar
-from eden_core.import_task import Counts, ImportOptions
 from eden_core.importing import ImportSummary, import_files
+from eden_core.importing.source_files import find_source_files
+from eden_core.importing.task import Counts, ImportOptions
 from eden_core.records import RecordFields
-from eden_core.source_files import find_source_files
 
 _LISTED_SAMPLES = 20
 _ENOUGH_TO_SPLIT = 40  # contigs

@@ -9,9 +9,9 @@ import typer
 
 from eden_core.assembly import opened_index
 from eden_core.cli.descriptions import contig_lines, description_lines
-from eden_core.describing import Lookup, describe
 from eden_core.errors import ConfigurationError
 from eden_core.inspecting import IndexReport, LengthClass, PackingReport, index_files, inspect_index, inspect_packing
+from eden_core.inspecting.describing import Lookup, describe
 from eden_core.planning import Packing
 from eden_core.sources import SourceSettings
 from eden_core.window_lengths import LengthSource

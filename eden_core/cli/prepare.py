@@ -10,11 +10,11 @@ from eden_core.cli import split as splitting
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.precompute import StrideOption
 from eden_core.cli.progress import import_bar
-from eden_core.import_task import ImportOptions
+from eden_core.importing.source_files import find_source_files
+from eden_core.importing.task import ImportOptions
 from eden_core.preparing import PrepareSettings, PrepareSummary, prepare
 from eden_core.records import RecordFields
-from eden_core.source_files import find_source_files
-from eden_core.split_rules import SplitRules
+from eden_core.splitting.rules import SplitRules
 from eden_core.tiling import DEFAULT_WINDOW_SIZE, Tiling, default_stride
 
 

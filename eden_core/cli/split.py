@@ -15,10 +15,10 @@ from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOpti
 from eden_core.cli.progress import bar
 from eden_core.interfaces import ExecutorFactory
 from eden_core.leakage import Leakage, check_leakage
-from eden_core.leaking_pairs import LeakingPair
-from eden_core.split_reports import REPORT, SplitReport
-from eden_core.split_rules import UNITS, SplitRules
+from eden_core.leakage.pairs import LeakingPair
 from eden_core.splitting import split_contigs
+from eden_core.splitting.reports import REPORT, SplitReport
+from eden_core.splitting.rules import UNITS, SplitRules
 
 TrainOption = Annotated[float, typer.Option(help="Share of the bases for training.")]
 ValidationOption = Annotated[float, typer.Option(help="Share of the bases for validation.")]

@@ -11,7 +11,7 @@ from eden_core.errors import ConfigurationError, ExecutorError
 from eden_core.interfaces import ExecutorFactory
 
 _MOST_TASKS = 1_000
-_SECONDS = 60
+_SECONDS = 20
 
 
 class DaskExecutor(ExecutorFactory):

@@ -8,12 +8,12 @@ import pytest
 from in_threads import InThread
 
 from eden_core import EdenDataModule, EdenDataset, Tiling, errors, preparing
-from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
+from eden_core.importing.source_files import find_source_files
+from eden_core.importing.task import ImportOptions
 from eden_core.precompute import precompute
 from eden_core.preparing import PrepareSettings, chosen_rules, prepare
-from eden_core.source_files import find_source_files
-from eden_core.split_rules import SplitRules
+from eden_core.splitting.rules import SplitRules
 
 TILING = Tiling(128, 112, keep_tail=True)
 
@@ -216,3 +216,21 @@ def test_windows_that_were_cut_otherwise_since_are_told(here):
     precompute("out/train.parquet", "out/train_windows.db", Tiling(128, 96, keep_tail=True), force=True)
     with pytest.raises(errors.OutputExistsError, match="cut in another way after eden prepare .stride 96, not 112"):
         run("MG__s*.fa")
+
+
+def test_more_samples_join_those_that_are_there(here):
+    run("MG__s0.fa", "MG__s1.fa")
+    before = times(here / "out" / "s0")
+    summary = run("MG__s0.fa", "MG__s1.fa", "MG__s2.fa", force=True)
+    assert summary.imported.unchanged == 2
+    assert times(here / "out" / "s0") == before
+    run("MG__s0.fa", "MG__s1.fa", "MG__s2.fa", out="whole")
+    assert contents(here / "out" / "s2") == contents(here / "whole" / "s2")
+    assert (here / "out" / "train_windows.db").read_bytes() == (here / "whole" / "train_windows.db").read_bytes()
+
+
+def test_files_are_known_from_another_folder_too(here, monkeypatch):
+    run("MG__s0.fa", "MG__s1.fa")
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    assert run("../MG__s0.fa", "../MG__s1.fa", out="../out").unchanged

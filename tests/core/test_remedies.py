@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from eden_core.cli.import_ import import_command
 from eden_core.cli.precompute import precompute_command as precompute_cli
 from eden_core.cli.split import split_command
-from eden_core.import_task import ImportOptions
 from eden_core.importing import import_files
+from eden_core.importing.source_files import SourceFile, find_source_files
+from eden_core.importing.task import ImportOptions
 from eden_core.precompute import precompute
 from eden_core.records import RecordFields
 from eden_core.remedies import Remedies, precompute_command, prepared_tiling
-from eden_core.source_files import SourceFile, find_source_files
-from eden_core.split_rules import SplitRules
 from eden_core.splitting import split_contigs
+from eden_core.splitting.rules import SplitRules
 from eden_core.tiling import Tiling
 from eden_core.verifying import verify
 

@@ -10,8 +10,8 @@ import pytest
 
 from eden_core import errors
 from eden_core.importing import import_files
+from eden_core.importing.source_files import find_source_files
 from eden_core.plugins import installed_plugins
-from eden_core.source_files import find_source_files
 from eden_core.testing import ExecutorTests
 
 DASK = Path(sys.executable).with_name("dask")

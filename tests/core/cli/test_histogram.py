@@ -1,5 +1,5 @@
 from eden_core.cli.histogram import histogram
-from eden_core.contig_counts import LengthBin
+from eden_core.inspecting.contig_counts import LengthBin
 
 
 def test_bars_are_as_long_as_shares():

@@ -7,7 +7,7 @@ import pytest
 from plain import write_seed_shard
 
 from eden_core.cli.descriptions import description_lines
-from eden_core.describing import Description
+from eden_core.inspecting.describing import Description
 
 
 def run(command, *arguments, code=0):
@@ -46,7 +46,7 @@ def test_a_data_folder_is_described_part_by_part(data):
     ]
     text = run("eden", "inspect", data)
     assert headings(text) == ["data folder", *parts, "next", "next"]
-    assert f"next: EdenDataModule(data_dir='{data}')\nnext: eden doctor {data}\n" in text
+    assert f"next: EdenDataModule(data_dir='{data}', seq_length=1024)\nnext: eden doctor {data}\n" in text
 
 
 def test_an_index(data):

@@ -1,0 +1,294 @@
+"""Checking a data folder: shards, tables, splits and indexes against each other."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eden_core.contigs import CONTIGS, count_contigs
+from eden_core.errors import ConfigurationError, InputError
+from eden_core.interfaces import ExecutorFactory
+from eden_core.manifest import MANIFEST
+from eden_core.plugins import installed_plugins
+from eden_core.remedies import Remedies, precompute_command, prepared_tiling
+from eden_core.runs import read_runs
+from eden_core.scratch import scratch_folder
+from eden_core.sequence_columns import samples_of
+from eden_core.splitting.reports import REPORT
+from eden_core.splitting.words import SPLITS
+from eden_core.tasks import absolute, run_tasks
+from eden_core.tiling import Tiling
+from eden_core.verifying.grouping import group_of, write_groups
+from eden_core.verifying.indexes import IndexCheck, IndexResult, check_index
+from eden_core.verifying.ordered_rows import ordered_rows, read_columns, read_through
+from eden_core.verifying.problems import Problem, Problems
+from eden_core.verifying.shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
+from eden_core.verifying.splits import check_splits
+
+_INDEX_SUFFIX = "_windows.db"
+_ROWS_A_GROUP = 250_000
+_MOST_GROUPS = 256
+_GROUPS_A_WORKER = 4
+
+Progress = Callable[[int, int], None]
+"""called with (steps done, steps in all)"""
+
+
+@dataclass
+class Verification:
+    """What was checked, and what is wrong."""
+
+    samples: int = 0
+    """that the table of contigs names"""
+    shards: int = 0
+    samples_read: int = 0
+    contigs_read: int = 0
+    bases_read: int = 0
+    splits: list[str] = field(default_factory=list)
+    contigs_in_no_split: int = 0
+    indexes: list[str] = field(default_factory=list)
+    windows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """what is not wrong, and should be known"""
+    seconds: float = 0.0
+
+
+def verify(
+    data_dir: str | Path,
+    factory: ExecutorFactory,
+    *,
+    contigs: str | Path | None = None,
+    store: str = "sqlite-shards",
+    index: str = "sqlite",
+    samples: int | None = None,
+    sample_share: float | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Check all that a data folder holds.
+
+    Args:
+        data_dir: folder with shards and tables, as `eden import` writes it.
+        factory: where the shards are read.
+        contigs: the table of contigs; None: `contigs.parquet` in the folder.
+        store: name of the store plugin.
+        index: name of the index plugin.
+        samples: how many samples are read; of the others only what is cheap is checked. None: all.
+        sample_share: the same as a share of all samples, 0 to 1.
+        progress: told how far it is.
+
+    Raises:
+        InputError: there is no such folder or table, or a table cannot be read.
+        ConfigurationError: `samples` and `sample_share` are both given, or out of their range.
+    """
+    started = time.perf_counter()
+    folder = Path(absolute(data_dir))
+    table = folder / CONTIGS if contigs is None else Path(absolute(contigs))
+    _check_arguments(folder, table, store, samples, sample_share)
+    run = _Run(folder, table, store, index, factory, progress or (lambda _done, _total: None))
+    run.check(lambda count: _wanted(count, samples, sample_share))
+    run.result.problems = run.problems.listed()
+    run.result.seconds = time.perf_counter() - started
+    return run.result
+
+
+def _check_arguments(folder: Path, table: Path, store: str, samples: int | None, share: float | None) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; expected one with shards and {CONTIGS}, as eden import writes it")
+    if not table.is_file():
+        raise InputError(
+            f"{table}: there is no such table of contigs, so nothing says what the shards should hold. Of shards that were not "
+            f"imported it is made by: eden contigs --store {store} {folder} --digests"
+        )
+    if samples is not None and share is not None:
+        raise ConfigurationError("give either --samples or --sample-share, not both")
+    if (samples is not None and samples < 1) or (share is not None and not 0 < share <= 1):
+        raise ConfigurationError("--samples must be 1 or more, and --sample-share more than 0 and at most 1")
+
+
+def _wanted(count: int, samples: int | None, share: float | None) -> int:
+    return count if samples is None and share is None else min(count, samples or math.ceil(count * (share or 1)))
+
+
+class _Run:
+    def __init__(self, folder: Path, table: Path, store: str, index: str, factory: ExecutorFactory, progress: Progress) -> None:
+        self.result, self.problems = Verification(), Problems()
+        self._folder, self._table, self._store, self._index = folder, table, store, index
+        self._factory, self._progress = factory, progress
+        self._columns, self._unreadable = read_columns(table), set[Path]()
+        self._relist, self._remedies = relisted(store, str(folder), str(table)), Remedies(folder, table)
+
+    def check(self, wanted: Callable[[int], int]) -> None:
+        if "digest" not in self._columns:
+            self.result.notes.append(
+                f"{self._table} has no digests, so whether bases changed cannot be told; "
+                f"{self._relist} writes them as they are now"
+            )
+        self._check_splits()
+        self._check_shards_and_indexes(wanted)
+
+    def _check_shards_and_indexes(self, wanted: Callable[[int], int]) -> None:
+        with installed_plugins().store(self._store, str(self._folder)) as store:
+            present = sorted(store.samples(), key=os.fsencode)
+        runs = tuple(name for name in RUN_TABLES if (self._folder / name).is_file())
+        groups = self._groups(len(present))
+        with scratch_folder(self._folder, "verify") as scratch:
+            named = write_groups(self._contig_rows(), scratch, CONTIG_ROWS, groups)
+            runs = tuple(table for table in runs if self._readable(table, partial(self._write_runs, table, scratch, groups)))
+            only = present[0] if len(present) == 1 and (present[0] not in named or named <= {present[0], ""}) else None
+            if only is not None:
+                named = {only}
+            self._compare_samples(named, set(present))
+            both = sorted(named & set(present), key=os.fsencode)
+            read = frozenset(_evenly(both, wanted(len(both))))
+            members: list[list[str]] = [[] for _ in range(groups)]
+            for sample in both:
+                members[group_of(sample, groups)].append(sample)
+            places = str(self._folder), self._store, str(self._table), str(scratch)
+            tasks = [
+                GroupTask(*places, group, frozenset(some), read.intersection(some), only, runs)
+                for group, some in enumerate(members)
+            ]
+            self._run([*self._indexes(), *tasks])
+
+    def _run(self, tasks: list[GroupTask | IndexCheck]) -> None:
+        self._progress(0, len(tasks))
+        tilings = {}
+        for done, (task, result) in enumerate(run_tasks(_check, tasks, self._factory), 1):
+            if isinstance(result, InputError) and isinstance(task, IndexCheck):
+                self._damaged(Path(task.table), result)
+                continue
+            if isinstance(result, Exception):
+                raise result
+            if isinstance(result, GroupResult):
+                self.result.samples_read += result.samples
+                self.result.contigs_read += result.contigs
+                self.result.bases_read += result.bases
+            elif isinstance(task, IndexCheck):
+                self.result.windows += result.windows
+                self.result.notes += result.notes
+                tilings[task.location] = result.tiling
+            self.problems.extend(result.problems.listed())
+            self._progress(done, len(tasks))
+        if not self._compare_with_prepared(tilings):
+            self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
+        self.result.notes.sort()
+
+    def _compare_with_prepared(self, tilings: Mapping[str, Tiling | None]) -> bool:
+        """Note indexes that are cut otherwise than `eden prepare` did; return whether it made the folder."""
+        wanted = prepared_tiling(self._folder)
+        for location, tiling in tilings.items():
+            if wanted is not None and tiling is not None and _cuts(tiling) != _cuts(wanted):
+                what = f"it has windows of {_told(tiling)}, and {MANIFEST} says {_told(wanted)}"
+                table = location.removesuffix(_INDEX_SUFFIX) + ".parquet"
+                self.problems.add("index-tiling", location, what, precompute_command(table, location, self._index, wanted))
+        return wanted is not None
+
+    def _indexes(self) -> list[IndexCheck]:
+        indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
+        self.result.indexes = [path.name for path in indexes]
+        for path in sorted(set(self._folder.glob("*.db")) - set(indexes)):
+            self.result.notes.append(f"{path} is not checked: of indexes, those called SPLIT{_INDEX_SUFFIX} are")
+        checks = []
+        for path in indexes:
+            split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")
+            table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
+            checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split)))
+        return checks
+
+    def _groups(self, shards: int) -> int:
+        """Return into how many groups samples are shared out: of a size that fits into memory."""
+        rows = count_contigs(self._table)
+        return max(1, min(shards, _MOST_GROUPS, max(_GROUPS_A_WORKER * self._factory.workers, rows // _ROWS_A_GROUP)))
+
+    def _contig_rows(self) -> Iterator[pa.RecordBatch]:
+        names = [name for name in ("contig_id", "length", "digest", "sample") if name in self._columns]
+        return _with_samples(ordered_rows(self._table, names))
+
+    def _compare_samples(self, named: set[str], present: set[str]) -> None:
+        self.result.samples, self.result.shards = len(named), len(present)
+        for sample in named - present:
+            what = f"{self._table} names it, and {self._folder} has no shard of it"
+            if not sample:
+                what = f"{self._table} has contigs of no sample, which only a single shard in {self._folder} could serve"
+            self.problems.add("missing-shard", f"sample {sample}", what, self._remedies.importing(sample, force=False))
+        for sample in present - named:
+            what = f"{self._folder} has a shard of it, and {self._table} does not name it"
+            self.problems.add("extra-shard", f"sample {sample}", what, f"{self._relist}, or remove the shard")
+
+    def _check_splits(self) -> None:
+        splits = {name: path for name in SPLITS if (path := self._folder / f"{name}.parquet").is_file()}
+        for name in self._remedies.splits:
+            if name not in splits:
+                self.result.notes.append(f"{self._folder / name}.parquet is not there, and {REPORT} names it")
+        splits = {name: path for name, path in splits.items() if self._readable(path.name, partial(read_through, path))}
+        self.result.splits = list(splits)
+        if splits:
+            self.result.contigs_in_no_split = check_splits(self._table, splits, self.problems)
+
+    def _write_runs(self, table: str, scratch: Path, groups: int) -> None:
+        write_groups(_run_rows(self._folder / table), scratch, table, groups)
+
+    def _readable(self, table: str, read: Callable[[], object]) -> bool:
+        try:
+            read()
+        except InputError as error:
+            self._damaged(self._folder / table, error)
+            return False
+        return True
+
+    def _damaged(self, table: Path, error: InputError) -> None:
+        if table in self._unreadable:
+            return
+        self._unreadable.add(table)
+        remedy = self._remedies.importing_all() if table.name in RUN_TABLES else self._remedies.splitting()
+        self.problems.add("damaged-table", str(table), str(error), remedy)
+
+
+def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
+    return check_group(task) if isinstance(task, GroupTask) else check_index(task)
+
+
+def _with_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows with the sample that they name, or else that of their ids."""
+    for batch in batches:
+        of_ids = samples_of(batch.column("contig_id"))
+        if "sample" not in batch.schema.names:
+            yield batch.append_column("sample", of_ids)
+            continue
+        named = batch.column("sample")
+        place = batch.schema.get_field_index("sample")
+        yield batch.set_column(place, "sample", pc.if_else(pc.equal(named, ""), of_ids, named))
+
+
+def _run_rows(path: Path) -> Iterator[pa.RecordBatch]:
+    for batch in read_runs(path):
+        yield batch.append_column("sample", samples_of(batch.column("contig_id")))
+
+
+def _evenly(samples: list[str], count: int) -> list[str]:
+    return [samples[i * len(samples) // count] for i in range(count)] if samples else []
+
+
+def _cuts(tiling: Tiling) -> Tiling:
+    """Return the tiling without a reserve where that does nothing."""
+    return tiling if tiling.keep_tail else replace(tiling, reserve=0)
+
+
+def _told(tiling: Tiling) -> str:
+    tail = f", tails kept with a reserve of {tiling.reserve}" if tiling.keep_tail else ""
+    return f"{tiling.window_size} bases every {tiling.stride}, of {tiling.min_length} at least{tail}"
+
+
+def _differing(tilings: dict[str, Tiling | None]) -> list[str]:
+    shapes = {name: (t.window_size, t.stride) for name, t in tilings.items() if t is not None}
+    if len(set(shapes.values())) < 2:
+        return []
+    told = ", ".join(f"{Path(name).name} {size}/{stride}" for name, (size, stride) in shapes.items())
+    return [f"the indexes differ in window size/stride, which is meant seldom: {told}"]
