@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 BIN = Path(sys.executable).parent
 ROUNDS = 5
-SIZES = {"chromosome": 250_000_000, "genomes": 400_000_000, "metagenomes": 400_000_000, "reads": 5_000_000}
+SIZES = {"chromosome": 250_000_000, "genomes": 400_000_000, "metagenomes": 1_000_000_000, "reads": 5_000_000}
 
 
 def bases(draw: np.random.Generator, length: int) -> np.ndarray:
@@ -111,7 +111,7 @@ def import_rows(place: Path) -> list[str]:
     makers: dict[str, tuple[str, Callable[[Path], None]]] = {
         "chromosome": ("one contig of 250 Mb, soft-masked, with gaps", make_chromosome),
         "genomes": ("80 genomes of 5 Mb", make_genomes),
-        "metagenomes": ("200 samples of 500 contigs, 4 kb on average", make_metagenomes),
+        "metagenomes": ("500 samples of 500 contigs, 4 kb on average", make_metagenomes),
     }
     rows = []
     for name, (what, make) in makers.items():

@@ -1,7 +1,7 @@
 """From files of sequences to a store and the tables of its contigs: each file a task, restartable, the same on any executor."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +139,18 @@ def _wait(tasks: Sequence[ImportTask], executor: ExecutorFactory, counter: "_Cou
 def _outcomes(
     tasks: Sequence[ImportTask], executor: ExecutorFactory, counter: "_Counter"
 ) -> Iterable[tuple[ImportTask, Receipt | EdenError | OSError]]:
-    if len(tasks) == 1 and executor.name == "local":
-        return ((task, import_file(task, counter.moved)) for task in tasks)
+    if executor.name == "local" and 1 in {len(tasks), executor.workers}:
+        return _here(tasks, counter)
     return run_tasks(import_file, tasks, executor)
+
+
+def _here(tasks: Sequence[ImportTask], counter: "_Counter") -> Iterator[tuple[ImportTask, Receipt | EdenError | OSError]]:
+    """Run the tasks one after another in this process: a worker of its own would only take time to start."""
+    for task in tasks:
+        try:
+            yield task, import_file(task, counter.moved)
+        except (EdenError, OSError) as error:
+            yield task, error
 
 
 def _listed(failed: dict[str, InputError], files: int) -> str:
@@ -185,7 +194,7 @@ class _Counter:
         self._read = self._files = self._bases = self._done_bases = 0
 
     def moved(self, read: int, bases: int) -> None:
-        """Count what was read and written of the only file."""
+        """Count what was read and written of the file that is being imported here."""
         self._read += read
         self._bases += bases
         now = time.monotonic()

@@ -13,6 +13,7 @@ from typing import ClassVar
 from eden_core.errors import ConfigurationError
 from eden_core.hookspecs import hookimpl
 from eden_core.interfaces import ExecutorFactory
+from eden_core.plugins import installed_plugins
 
 
 class LocalExecutor(ExecutorFactory):
@@ -51,6 +52,8 @@ def _prepare_worker() -> None:
 
     Otherwise it would write on, beside whoever takes the work up again.
     """
+    signal.signal(signal.SIGINT, lambda _signal, _frame: os._exit(130))  # nothing is being written yet
+    installed_plugins()  # which takes any exception that comes meanwhile for a plugin's fault
     signal.signal(signal.SIGINT, _exit_quietly)
     parent = multiprocessing.parent_process()
     if parent is not None:
