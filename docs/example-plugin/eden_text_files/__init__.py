@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from eden_core import Ragged, SequenceStore, Windows, extract_sample_id, hookimpl
-from eden_core.errors import InputError, SequenceNotFoundError, StaleIndexError
+from eden_core.errors import InputError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
 from eden_core.interfaces import ShardSummary
 from eden_core.sequence_ids import check_sample
 
@@ -54,10 +54,17 @@ class TextFiles(SequenceStore):
                 )
         return Ragged.from_rows([np.frombuffer(row, np.uint8) for row in rows], np.uint8)
 
-    def contigs(self) -> Iterator[pa.RecordBatch]:
-        """Yield the sequences of one sample after the other."""
+    def samples(self) -> Iterator[str]:
+        """Yield the samples that have a folder, in byte order."""
         folders = [path for path in Path(self.location).iterdir() if path.is_dir() and not path.name.startswith(_DRAFT)]
-        for folder in sorted(folders):
+        yield from sorted((unquote(folder.name) for folder in folders), key=str.encode)
+
+    def contigs(self, sample: str | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the sequences of a sample, or of all; the lengths are the sizes of the files."""
+        for name in self.samples() if sample is None else (sample,):
+            folder = self._folder(name)
+            if not folder.is_dir():
+                raise ShardNotFoundError(f"{self.location} has no sample {name!r}: there is no folder {folder}")
             names = [path.name.removesuffix(self.suffix) for path in folder.iterdir() if path.name.endswith(self.suffix)]
             ids = sorted(map(unquote, names), key=str.encode)
             lengths = pa.array([(folder / self._file_name(i)).stat().st_size for i in ids], pa.int64())
