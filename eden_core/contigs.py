@@ -1,6 +1,6 @@
 """Contig tables: Parquet files of (contig_id, length), checked, and sorted out of core where they are not."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -166,13 +166,6 @@ _SORTED = "contigs must be in byte order of their ids, intervals of one by their
 def _described(rows: pa.Table, row: int) -> str:
     found, start, length = (rows[name][row].as_py() for name in ("contig_id", "start", "length"))
     return f"{found!r} from base {start} to {start + length}"
-
-
-def write_contigs(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
-    """Write a contig table (not atomic: hand it the path that `atomic_path` gives)."""
-    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-        for batch in batches:
-            writer.write_batch(batch)
 
 
 def _schema_with(columns: Sequence[str]) -> pa.Schema:

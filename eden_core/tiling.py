@@ -108,10 +108,6 @@ class Tiling:
         """Return the bases of intervals from the first multiple of the stride on, 0 or less where there are none, int64 [n]."""
         return np.asarray(starts + lengths + -(-starts // self.stride) * -self.stride, np.int64)
 
-    def all_counts(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return what `counts` would be if no window were too short, int64 [n]."""
-        return Tiling(self.window_size, self.stride, 0, self.keep_tail, self.reserve).counts(lengths)
-
     def bases_in_rows(self, lengths: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Return how many bases the rows of each sequence hold, those of overlaps as often as they are read, int64 [n].
 

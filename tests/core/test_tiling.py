@@ -51,12 +51,6 @@ def test_windows_left_out_are_the_last_ones(tiling, lengths):
 
 
 @given(tilings(), LENGTHS)
-def test_all_counts_leave_no_window_out(tiling, lengths):
-    all_windows = Tiling(tiling.window_size, tiling.stride, 0, tiling.keep_tail, tiling.reserve)
-    assert tiling.all_counts(np.array(lengths)).tolist() == [len(starts_by_the_book(n, all_windows)) for n in lengths]
-
-
-@given(tilings(), LENGTHS)
 def test_bases_read_are_those_of_a_set(tiling, lengths):
     def bases(n):
         rows = (range(start, min(start + tiling.row_bases, n)) for start in starts_by_the_book(n, tiling))
