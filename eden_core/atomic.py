@@ -34,6 +34,12 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     _sync(target.parent)
 
 
+def clear_drafts(target: str | os.PathLike[str]) -> None:
+    """Remove what killed processes of this machine left of a target that stays as it is, where its folder can be written."""
+    with suppress(OSError), _own_draft(Path(target)):
+        pass
+
+
 @contextmanager
 def named_when_full(target: str | os.PathLike[str]) -> Iterator[None]:
     """Let the error of a full disk, which the system gives without the name of a file, name `target`."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eden_core.atomic import refuse_existing
+from eden_core.atomic import clear_drafts, refuse_existing
 from eden_core.contigs import column_names, count_contigs, sorted_contigs
 from eden_core.coverage import Coverage, CoverageCount, with_and_without_tail
 from eden_core.cutting import Cut
@@ -104,6 +104,8 @@ def precompute(
     if output is None or known:
         deque(contigs(count), maxlen=0)
         count.summary.kept = output is not None and count.is_that_of(plugin, str(output))
+    if output is not None and count.summary.kept:
+        clear_drafts(output)
     if output is not None and not count.summary.kept:
         refuse_existing(output, force=force, remedy=_OTHER if known else _REPLACE)
         count = _Count(tiling, report=report)

@@ -86,3 +86,14 @@ def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
     with atomic_path(tmp_path / "a") as draft:
         draft.write_text("new")
     assert (tmp_path / "a").read_text() == "new"
+
+
+def test_what_was_left_of_a_target_that_stays_is_cleared(tmp_path):
+    target = tmp_path / "x.db"
+    target.write_text("whole")
+    with atomic.atomic_path(target) as draft:
+        left = draft.with_suffix(".lock").name
+        draft.write_text("whole")
+    (tmp_path / left).touch()
+    atomic.clear_drafts(target)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
