@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eden_core.datamodule import EdenDataModule
     from eden_core.dataset import EdenDataset
     from eden_core.loader import EdenLoader
+    from eden_core.tensors import expanded
     from eden_core.token_counts import TokenCounts
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ __all__ = [
     "WindowIndex",
     "Windows",
     "errors",
+    "expanded",
     "extract_sample_id",
     "hookimpl",
     "installed_plugins",
@@ -56,6 +58,7 @@ _TORCH_SIDE = {
     "EdenDataset": "eden_core.dataset",
     "EdenLoader": "eden_core.loader",
     "TokenCounts": "eden_core.token_counts",
+    "expanded": "eden_core.tensors",
 }
 
 

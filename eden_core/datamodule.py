@@ -21,6 +21,7 @@ from eden_core.mixture import Anchor
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
 from eden_core.sources import sources_of_split
+from eden_core.tensors import expanded
 
 _NEEDED_BY_STAGE: dict[str | None, tuple[str, ...]] = {
     None: (),
@@ -55,6 +56,7 @@ class EdenDataModule(lightning.LightningDataModule):
         persistent_workers: whether workers live on from epoch to epoch.
         pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: how workers start: "forkserver", "spawn" or "fork".
+        expand_on: "host", or "device": an eighth of the bytes is then moved to the device, where it becomes the same batch.
         rc_aug: adds the transform "reverse-complement".
         use_control_tags: adds the transform "control-tags".
         transforms: further ones, in order: names, `{"name": {option: value}}`, or `Transform` objects.
@@ -117,6 +119,7 @@ class EdenDataModule(lightning.LightningDataModule):
         persistent_workers: bool = True,
         pin_memory: bool | None = None,
         start_method: str = "forkserver",
+        expand_on: str = "host",
         rc_aug: bool = False,
         use_control_tags: bool = False,
         transforms: Sequence[Any] = (),
@@ -240,6 +243,10 @@ class EdenDataModule(lightning.LightningDataModule):
     def predict_dataloader(self) -> EdenLoader:
         """Return the prediction loader."""
         return self._loader("predict", drop_last=False)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Return a batch as every consumer sees it, made on the device where `expand_on` says so."""
+        return expanded(batch) if self.arguments["expand_on"] == "device" else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where training stands, the same on every rank (see `EdenLoader.state_dict`)."""

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset, default_collate
 from eden_core.arguments import arguments_of
 from eden_core.assembly import ObjectiveSetting, TransformSetting, whole_number
 from eden_core.batch import Picks, Windows
+from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError, WindowOutOfRangeError
 from eden_core.fingerprint import Fingerprint
 from eden_core.interfaces import SequenceStore, WindowIndex
-from eden_core.layout import EncodedBatch
 from eden_core.mixture import Anchor, MixedOrder
 from eden_core.order import Order
 from eden_core.parts import parts_of
@@ -214,6 +214,8 @@ class EdenDataset(Dataset[Batch]):
         batch = self.tensors(encoded, numbers, np.zeros(numbers.size, bool))
         if self.batches.attention_mask:
             batch = self.batches.masked(batch, self.seq_length, causal=self.reader.objective.shifted)
+        if self.batches.pad_to_multiple_of is None:
+            return batch
         return self.batches.trimmed(batch, self.reader.layout.used(encoded), self.seq_length)
 
     @staticmethod
@@ -244,15 +246,18 @@ class EdenDataset(Dataset[Batch]):
         """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`)."""
         return self.reader.order.pick(_row_numbers(rows))
 
-    def tensors(self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
+    def tensors(
+        self, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_], *, narrow: bool = False
+    ) -> Batch:
         """Lay fetched rows out as a batch of tensors.
 
         Args:
             encoded: what `reader.fetch` gave for the rows.
             rows: int64 [B], their numbers in the run.
             repeated: bool [B], rows that get no loss weight.
+            narrow: whether it is left to `eden_core.expanded` to make it the batch that consumers see.
         """
-        return self.batches.make(self.reader, encoded, rows, repeated)
+        return self.batches.make(self.reader, encoded, rows, repeated, narrow=narrow)
 
     @cached_property
     def source_fingerprints(self) -> dict[str, Fingerprint]:

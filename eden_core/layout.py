@@ -1,51 +1,19 @@
 """Bases and prefixes laid out as rows of tokens, labels and masks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from eden_core.batch import Ragged, SequenceBatch
+from eden_core.encoded import Arrays, Empty, EncodedBatch, InvalidRowError, Segments
 from eden_core.errors import ConfigurationError
+from eden_core.kernels import scatter, spread
+from eden_core.loss_mask import LossMask
 from eden_core.tables import ByteTable, label_table, token_table, weight_table
 from eden_core.vocabulary import Vocabulary
-
-Empty = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
-"""gives uninitialised memory, as `np.empty` does"""
-
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedBatch:
-    """A batch as it travels from a worker to the trainer process.
-
-    Attributes:
-        batch: the bases and what belongs to them.
-        rows: rows of the batch, also those that hold no window.
-        ids: token ids of each row, where the tokenizer had to be called; else the table makes them from the bases.
-        unread: bool [W], the windows that could not be read, which get no loss weight; None: all could.
-        shown: [tokens of bases], what the model is shown in their place, where the objective changes them.
-        chosen: bool [tokens of bases], which of them it must predict; None: all.
-    """
-
-    batch: SequenceBatch
-    rows: int
-    ids: Ragged[np.int64] | None = None
-    unread: NDArray[np.bool_] | None = None
-    shown: NDArray[Any] | None = None
-    chosen: NDArray[np.bool_] | None = None
-
-
-class InvalidRowError(Exception):
-    """Carries the number of a row that holds an invalid byte to the one who can name the place."""
-
-    def __init__(self, row: int, position: int, byte: int) -> None:
-        super().__init__(row, position, byte)
-        self.row, self.position, self.byte = row, position, byte
 
 
 class Layout:
@@ -82,21 +50,22 @@ class Layout:
         tokens = token_table(vocabulary, case, invalid_bases)
         self._tokens = ByteTable(tokens)
         self._labels = ByteTable(label_table(vocabulary, case, invalid_bases)) if case == "keep-in-labels" else None
-        self._weights = weight_table(loss_weights, invalid_bases)
-        if self._weights is not None and invalid_bases == "unk":
-            self._weights[tokens == vocabulary.unk] = 0
-        if vocabulary.table is None and (self._weights is not None or case == "keep-in-labels"):
+        weights = weight_table(loss_weights, invalid_bases)
+        if weights is not None and invalid_bases == "unk":
+            weights[tokens == vocabulary.unk] = 0
+        self._mask = LossMask(seq_length, weights)
+        if vocabulary.table is None and (weights is not None or case == "keep-in-labels"):
             raise ConfigurationError(
                 f"loss_weights, invalid_bases='unk' and case='keep-in-labels' need one token a base, which tokenizer "
                 f"{vocabulary.name} does not give"
             )
-        self._constants: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._shifted = True
         self._positions = np.empty((0, seq_length), np.int64)
 
     @property
     def weighted(self) -> bool:
         """Whether letters have loss weights."""
-        return self._weights is not None
+        return self._mask.by_letter is not None
 
     def room(self, prefix_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many tokens of bases fit behind prefixes of these lengths, int64 [W].
@@ -128,20 +97,29 @@ class Layout:
         ids = [self.vocabulary.encode(text)[:fits] for text, fits in zip(folded, room, strict=True)]
         return EncodedBatch(batch, rows, Ragged.from_rows(ids, np.int64))
 
+    def segments(self, encoded: EncodedBatch) -> Segments:
+        """Return where the windows of a batch lie in its rows."""
+        lengths = np.diff(encoded.tokens_of_bases)
+        heads = self._heads(encoded.batch.prefix.lengths)
+        rows = encoded.batch.picks.rows
+        starts = rows * self.seq_length
+        stops = starts + heads + lengths + (self._eos is not None)
+        return Segments(rows, starts, heads, lengths, stops, stops)
+
     def places(self, encoded: EncodedBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where windows begin and end in the rows laid end to end, int64 [W] each."""
-        starts = np.arange(encoded.rows, dtype=np.int64) * self.seq_length
-        return starts, starts + self.used(encoded)
+        segments = self.segments(encoded)
+        return segments.starts, segments.stops
 
     def base_places(self, encoded: EncodedBatch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the bases of windows begin and end in the rows laid end to end, int64 [W] each."""
-        stops = self.places(encoded)[1] - (self._eos is not None)
-        return stops - (encoded.batch.bases if encoded.ids is None else encoded.ids).lengths, stops
+        segments = self.segments(encoded)
+        return segments.firsts, segments.firsts + segments.lengths
 
     def used(self, encoded: EncodedBatch) -> NDArray[np.int64]:
         """Return how many tokens of each row are not padding, int64 [B]."""
-        lengths = encoded.batch.bases.lengths if encoded.ids is None else encoded.ids.lengths
-        return np.asarray(self._heads(encoded.batch.prefix.lengths) + lengths + (self._eos is not None), np.int64)
+        segments = self.segments(encoded)
+        return np.bincount(segments.rows, segments.stops - segments.starts, encoded.rows).astype(np.int64)
 
     def targets(self, encoded: EncodedBatch) -> NDArray[Any]:
         """Return the token ids of all bases, uint8 or int64, in the inputs' case.
@@ -155,24 +133,112 @@ class Layout:
         self._check(codes, encoded.batch)
         return codes
 
-    def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
+    def expand(self, encoded: EncodedBatch, empty: Empty = np.empty, *, narrow: bool = False) -> Arrays:
         """Return tokens, labels, position_ids (int64 [B, S]) and loss_mask (float32 [B, S]).
 
         Masks of full rows without weights, and position ids, are shared between batches: do not write to them.
+
+        Args:
+            encoded: what the workers gave.
+            empty: gives the memory of the arrays.
+            narrow: whether tokens and labels are uint8 where their ids allow, and the mask too where it holds 0 and 1 only, and
+                position ids that just count up are left out (see `eden_core.expanded`).
         """
-        batch, rows = encoded.batch, encoded.rows
-        offsets = batch.bases.offsets if encoded.ids is None else encoded.ids.offsets
-        codes = self.targets(encoded)
-        tokens, labels = (empty((rows, self.seq_length), np.int64) for _ in range(2))
-        heads, lengths = self._heads(batch.prefix.lengths), np.diff(offsets)
-        runs = list(_runs(heads, lengths))
-        self._write_tokens(tokens, batch.prefix, Ragged(codes, offsets), runs)
-        label_codes = codes if self._labels is None else self._labels(batch.bases.values)
-        self._write_labels(labels, tokens, Ragged(label_codes, offsets), runs)
-        loss_mask = self._loss_mask(batch, runs, empty)
-        if encoded.unread is not None:
-            loss_mask = np.where(encoded.unread[:, None], np.float32(0), loss_mask)
-        return {"tokens": tokens, "labels": labels, "loss_mask": loss_mask, "position_ids": self._position_ids(rows)}
+        segments = self.segments(encoded)
+        shape = encoded.rows, self.seq_length
+        shown, targets = self._shown(encoded), self._targets(encoded)
+        kind = np.uint8 if narrow and self._fits_bytes(encoded, shown, targets) else np.int64
+        tokens, labels = (empty(shape, kind) for _ in range(2))
+        offsets = encoded.tokens_of_bases
+        if self._shifted and shown == targets:
+            self._spread(shown, encoded, segments, offsets, tokens, labels)
+        else:
+            self._spread(shown, encoded, segments, offsets, tokens, None)
+            outputs = (None, labels) if self._shifted else (labels, None)
+            self._spread(targets, encoded, segments, offsets, *outputs)
+        self._write_specials(encoded, segments, tokens, labels)
+        positions = {} if narrow else {"position_ids": self._position_ids(encoded.rows)}
+        return {
+            "tokens": tokens,
+            "labels": labels,
+            "loss_mask": self._mask(encoded, segments, empty, shifted=self._shifted, narrow=narrow),
+            **positions,
+        }
+
+    def _shown(self, encoded: EncodedBatch) -> "_Items":
+        if encoded.shown is not None:
+            return _Items(encoded.shown, _IDENTITY if encoded.shown.dtype == np.uint8 else None)
+        return self._inputs(encoded)
+
+    def _targets(self, encoded: EncodedBatch) -> "_Items":
+        if self._labels is None or encoded.ids is not None:
+            return self._inputs(encoded)
+        return _Items(encoded.batch.bases.values, self._labels.bytes)
+
+    def _inputs(self, encoded: EncodedBatch) -> "_Items":
+        if encoded.ids is not None:
+            return _Items(encoded.ids.values, None)
+        if self._tokens.bytes is None:
+            return _Items(self.targets(encoded), None)
+        return _Items(encoded.batch.bases.values, self._tokens.bytes)
+
+    def _fits_bytes(self, encoded: EncodedBatch, *items: "_Items") -> bool:
+        largest = max([0, *self.vocabulary.specials.values(), int(encoded.batch.prefix.values.max(initial=0))])
+        return largest <= 255 and all(some.table is not None for some in items)
+
+    def _spread(
+        self,
+        items: "_Items",
+        encoded: EncodedBatch,
+        segments: Segments,
+        offsets: NDArray[np.int64],
+        tokens: NDArray[Any] | None,
+        shifted: NDArray[Any] | None,
+    ) -> None:
+        if items.table is None:
+            for shift, out in enumerate((tokens, shifted)):
+                if out is not None:
+                    scatter(items.values, offsets, segments.firsts, self.vocabulary.pad, out, shift=shift)
+            return
+        place = spread(items.values, offsets, segments.firsts, items.table, self.vocabulary.pad, tokens, shifted)
+        if place is not None:
+            raise _invalid(place, encoded.batch)
+
+    def _write_specials(self, encoded: EncodedBatch, segments: Segments, tokens: NDArray[Any], labels: NDArray[Any]) -> None:
+        """Write what is neither base nor padding, and pad where a label would be that of another segment."""
+        places, ids, first = self._specials(encoded, segments)
+        flat, label_flat = tokens.reshape(-1), labels.reshape(-1)
+        flat[places] = ids
+        if not self._shifted:
+            label_flat[places] = ids
+            return
+        label_flat[places[~first] - 1] = ids[~first]
+        inner = segments.starts[segments.starts % self.seq_length > 0]
+        label_flat[segments.stops - 1] = label_flat[inner - 1] = self.vocabulary.pad
+
+    def _specials(
+        self, encoded: EncodedBatch, segments: Segments
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Return places and ids of special and tag tokens, and which of them begin a segment."""
+        prefix, starts = encoded.batch.prefix, segments.starts
+        places: list[NDArray[np.int64]] = []
+        ids: list[Any] = []
+        behind = starts if self._bos is None else starts + 1
+        for token, where in (
+            (self._bos, starts),
+            (self.vocabulary.sep, (starts + segments.heads - 1)[prefix.lengths > 0]),
+            (self._eos, segments.stops - 1),
+        ):
+            if token is not None and where.size:
+                places.append(where)
+                ids.append(np.full(where.size, token))
+        if prefix.values.size:
+            places.append(np.repeat(behind - prefix.offsets[:-1], prefix.lengths) + np.arange(prefix.values.size))
+            ids.append(prefix.values)
+        if not places:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool)
+        found = np.concatenate(places)
+        return found, np.concatenate(ids), np.isin(found, starts)
 
     def _heads(self, prefix_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens before the first base."""
@@ -182,69 +248,7 @@ class Layout:
     def _check(self, codes: NDArray[Any], batch: SequenceBatch) -> None:
         place = self._tokens.first_invalid(codes)
         if place is not None:
-            row = int(np.searchsorted(batch.bases.offsets, place, side="right")) - 1
-            raise InvalidRowError(row, place - int(batch.bases.offsets[row]), int(batch.bases.values[place]))
-
-    def _write_tokens(
-        self, tokens: NDArray[np.int64], prefix: Ragged[np.int64], codes: Ragged[Any], runs: "list[_Run]"
-    ) -> None:
-        bos, sep, eos = self._bos, self.vocabulary.sep, self._eos
-        for run in runs:
-            rows, end = tokens[run.first : run.stop], run.head + run.length
-            start = 0
-            if bos is not None:
-                rows[:, 0] = bos
-                start = 1
-            ids = prefix.values[prefix.offsets[run.first] : prefix.offsets[run.stop]].reshape(len(rows), -1)
-            rows[:, start : start + ids.shape[1]] = ids
-            if ids.shape[1] and sep is not None:
-                rows[:, run.head - 1] = sep
-            rows[:, run.head : end] = _block(codes, run)
-            if eos is not None:
-                rows[:, end] = eos
-                end += 1
-            rows[:, end:] = self.vocabulary.pad
-
-    def _write_labels(
-        self, labels: NDArray[np.int64], tokens: NDArray[np.int64], codes: Ragged[Any], runs: "list[_Run]"
-    ) -> None:
-        """Write the tokens one place to the left; bases come from their codes, an eighth of the memory to read."""
-        for run in runs:
-            to, source, end = labels[run.first : run.stop], tokens[run.first : run.stop], max(run.head + run.length, 1)
-            to[:, : max(run.head - 1, 0)] = source[:, 1 : max(run.head, 1)]
-            to[:, end - 1 : -1] = source[:, end:]
-            to[:, -1] = self.vocabulary.pad
-        _write_shifted(labels, codes, runs)
-
-    def _loss_mask(self, batch: SequenceBatch, runs: "list[_Run]", empty: Empty) -> NDArray[np.float32]:
-        weights = self._base_weights(batch)
-        if weights is None and len(runs) == 1:
-            return self._constant_mask(runs[0])
-        mask: NDArray[np.float32] = empty((len(batch.windows), self.seq_length), np.float32)
-        mask[:] = 0
-        if weights is not None:
-            _write_shifted(mask, weights, runs)
-        else:
-            for run in runs:
-                mask[run.first : run.stop, run.first_label : run.stop_label] = 1
-        return mask
-
-    def _base_weights(self, batch: SequenceBatch) -> Ragged[np.float32] | None:
-        if self._weights is None:
-            return batch.weights
-        by_letter = self._weights[batch.bases.values]
-        values = by_letter if batch.weights is None else by_letter * batch.weights.values
-        return Ragged(values, batch.bases.offsets)
-
-    def _constant_mask(self, run: "_Run") -> NDArray[np.float32]:
-        kept = self._constants.get((run.head, run.length))
-        if kept is None or len(kept) < run.stop:
-            if len(self._constants) >= 16:  # rows of ever new lengths must not pile up
-                self._constants.clear()
-            kept = np.zeros((run.stop, self.seq_length), np.float32)
-            kept[:, run.first_label : run.stop_label] = 1
-            self._constants[run.head, run.length] = kept
-        return kept[: run.stop]
+            raise _invalid(place, batch)
 
     def _position_ids(self, rows: int) -> NDArray[np.int64]:
         if len(self._positions) < rows:
@@ -252,44 +256,26 @@ class Layout:
         return self._positions[:rows]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_constants": {}, "_positions": np.empty((0, self.seq_length), np.int64)}
+        return {**self.__dict__, "_positions": np.empty((0, self.seq_length), np.int64)}
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Consecutive rows `first … stop - 1` of one shape: `head` tokens, then `length` bases."""
+@dataclass(frozen=True, eq=False)
+class _Items:
+    """What becomes tokens: bytes with their table (uint8 [256]), or token ids of any size."""
 
-    first: int
-    stop: int
-    head: int
-    length: int
+    values: NDArray[Any]
+    table: NDArray[np.uint8] | None
 
-    @property
-    def first_label(self) -> int:
-        """Where the label is the first base that is one."""
-        return max(self.head - 1, 0)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Items) and self.values is other.values and self.table is other.table
 
-    @property
-    def stop_label(self) -> int:
-        """Behind where the label is the last base."""
-        return max(self.head + self.length - 1, 0)
+    def __hash__(self) -> int:
+        return id(self)
 
 
-def _runs(heads: NDArray[np.int64], lengths: NDArray[np.int64]) -> "list[_Run]":
-    changes = np.flatnonzero((np.diff(heads) != 0) | (np.diff(lengths) != 0)) + 1
-    bounds = [0, *changes.tolist(), heads.size] if heads.size else []
-    return [_Run(first, stop, int(heads[first]), int(lengths[first])) for first, stop in pairwise(bounds)]
+_IDENTITY = np.arange(256, dtype=np.uint8)
 
 
-def _block(items: Ragged[Any], run: _Run) -> NDArray[Any]:
-    values = items.values[items.offsets[run.first] : items.offsets[run.stop]]
-    return values.reshape(run.stop - run.first, run.length)
-
-
-def _write_shifted(target: NDArray[Any], items: Ragged[Any], runs: list[_Run]) -> None:
-    """Write items of the bases one place to the left, where they are labels; a base in the first place is no label."""
-    for run in runs:
-        lost = 1 - min(run.head, 1)
-        start = run.head - 1 + lost
-        kept = _block(items, run)[:, lost:]
-        target[run.first : run.stop, start : start + kept.shape[1]] = kept
+def _invalid(place: int, batch: SequenceBatch) -> InvalidRowError:
+    row = int(np.searchsorted(batch.bases.offsets, place, side="right")) - 1
+    return InvalidRowError(row, place - int(batch.bases.offsets[row]), int(batch.bases.values[place]))

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from eden_core.dataset import EdenDataset
+from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
-from eden_core.layout import EncodedBatch
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
 from eden_core.state import Restored, restored_state, state_of
-from eden_core.tensors import Batch
+from eden_core.tensors import Batch, expanded
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
@@ -58,6 +58,8 @@ class EdenLoader:
         persistent_workers: whether workers live on from pass to pass.
         pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: "forkserver", "spawn" or "fork".
+        expand_on: "host", or "device": batches are then an eighth of the size, and `eden_core.expanded` makes them what they
+            are otherwise, bit for bit, once they are on the device.
         on_mismatch: "error" or "warn" when a loaded state belongs to other data.
         limit_batches: micro-batches, or the share of them, after which an epoch is over; None: when its rows are. `len` stays
             that of a whole epoch.
@@ -82,6 +84,7 @@ class EdenLoader:
         persistent_workers: bool = True,
         pin_memory: bool | None = None,
         start_method: str = "forkserver",
+        expand_on: str = "host",
         on_mismatch: str = "error",
         limit_batches: float | None = None,
         repeat_epoch: bool = False,
@@ -91,7 +94,12 @@ class EdenLoader:
             raise ConfigurationError("num_samples is for plain loops over a dataset: a loader runs over epochs by itself")
         if on_mismatch not in {"error", "warn"}:
             raise ConfigurationError(f"on_mismatch is {on_mismatch!r}; expected 'error' or 'warn'")
+        if expand_on not in {"host", "device"}:
+            raise ConfigurationError(f"expand_on is {expand_on!r}; expected 'host' or 'device'")
+        if expand_on == "device" and dataset.batches.attention_mask:
+            raise ConfigurationError("an attention mask is made on the host: leave create_attention_mask or expand_on out")
         check_start_method(start_method)
+        self._narrow = expand_on == "device"
         rank, size = data_parallel_rank(data_parallel)
         drop = dataset.split == "train" if drop_last is None else drop_last
         self.dataset = dataset
@@ -155,7 +163,7 @@ class EdenLoader:
         blocks = self.rank_sampler.blocks(epoch, start, min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length)))
         for encoded in self._fetch(_rows_of(blocks, ahead)):
             block = ahead.popleft()
-            batch = self.dataset.tensors(encoded, block.rows, block.repeated)
+            batch = self.dataset.tensors(encoded, block.rows, block.repeated, narrow=self._narrow)
             self._count(encoded, batch, block.repeated)
             for part in self._micro_batches(batch, encoded):
                 if self._check_ranks:
@@ -280,7 +288,7 @@ class EdenLoader:
             return
         sampler = self.rank_sampler
         first = slice(sampler.micro_batch_size)
-        seen = digest_of_batch(block.rows[first][~block.repeated[first]], batch)
+        seen = digest_of_batch(block.rows[first][~block.repeated[first]], expanded(batch))
         at = self._pass
         plan = (
             f"position {at.start} of epoch {at.epoch}, micro_batch_size {sampler.micro_batch_size}, global batch "

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eden_core.kernels import walk
+
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _ROUND = 0xBF58476D1CE4E5B9
 _MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
@@ -43,7 +45,7 @@ def unpermute(items: NDArray[np.int64], n: int | NDArray[np.int64], keys: Any) -
 
 
 def _walk(x: NDArray[np.int64], n: int | NDArray[np.int64], keys: Any, *, inverse: bool) -> NDArray[np.int64]:
-    keys = np.broadcast_to(np.asarray(keys, np.uint64), x.shape)
+    keys = np.ascontiguousarray(np.broadcast_to(np.asarray(keys, np.uint64), x.shape))
     x = np.asarray(x, np.uint64)
     if not isinstance(n, np.ndarray):
         a = isqrt(max(n - 1, 0)) + 1
@@ -63,6 +65,8 @@ def _walk(x: NDArray[np.int64], n: int | NDArray[np.int64], keys: Any, *, invers
 def _walk_alike(x: Any, n: Any, a: Any, b: Any, keys: Any, few: bool, inverse: bool) -> NDArray[np.uint64]:
     """Walk the cycle of the network's own permutation of range(a * b) until a number below n is met."""
     rounds = 16 if few else 8  # round functions on a handful of values need more rounds to become uniform
+    if not np.ndim(n) and (walked := walk(x, int(n), (int(a), int(b)), keys, rounds, inverse=inverse)) is not None:
+        return walked
     numbers = list(range(1, rounds + 1))[:: -1 if inverse else 1]
     out = _feistel(x, a, b, keys, numbers, inverse)
     while (beyond := np.flatnonzero(out >= n)).size:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.dataset import EdenDataset
-from eden_core.layout import EncodedBatch
+from eden_core.encoded import EncodedBatch
 from eden_core.replay import ReplayedRow, described
 from eden_core.sampler import RowBlock
 from eden_core.tensors import LETTER_KINDS

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
+from eden_core.encoded import Arrays, Empty, EncodedBatch, InvalidRowError
 from eden_core.errors import InvalidBaseError, StaleIndexError
 from eden_core.interfaces import Objective
-from eden_core.layout import Arrays, Empty, EncodedBatch, InvalidRowError, Layout
+from eden_core.layout import Layout
 from eden_core.order import Order
 from eden_core.source import Source
 
@@ -50,14 +51,14 @@ class BatchReader:
             raise self._name(found, batch) from None
         return encoded
 
-    def expand(self, encoded: EncodedBatch, empty: Empty = np.empty) -> Arrays:
+    def expand(self, encoded: EncodedBatch, empty: Empty = np.empty, *, narrow: bool = False) -> Arrays:
         """Lay fetched rows out as token arrays (see `Layout.expand`).
 
         Raises:
             InvalidBaseError: a byte that is no IUPAC letter; the message names sequence and position.
         """
         try:
-            return self.layout.expand(encoded, empty)
+            return self.layout.expand(encoded, empty, narrow=narrow)
         except InvalidRowError as found:
             raise self._name(found, encoded.batch) from None
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eden_core.dataset import EdenDataset
+from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError, InputError
-from eden_core.layout import EncodedBatch
 from eden_core.ledger import RunStart
 from eden_core.mixture import Anchor
 from eden_core.sampler import RankSampler, RowBlock

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +124,8 @@ class Source:
         room = self.layout.room(batch.prefix.lengths)
         limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
         names = ", ".join(transform.name for transform in self.transforms)
+        for array, what, kind in ((batch.bases, "bases", np.uint8), (batch.prefix, "prefix", np.int64)):
+            _check_ragged(array, what, kind, len(asked), f"the transforms ({names}) or the store {self.store.name!r}")
         if batch.weights is not None and not np.array_equal(batch.weights.offsets, batch.bases.offsets):
             raise PluginContractError(f"the transforms ({names}) gave loss weights that are not one a base")
         if (batch.bases.lengths > limit).any():
@@ -173,3 +176,19 @@ class Source:
         )
         places = np.flatnonzero(self.store.read(only).values == byte)
         return f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
+
+
+def _check_ragged(array: Ragged[Any], what: str, kind: type[np.generic], rows: int, who: str) -> None:
+    """Compiled loops trust the offsets, so that they are looked at once here."""
+    values, offsets = array.values, array.offsets
+    contiguous = values.flags.c_contiguous and offsets.flags.c_contiguous
+    if values.dtype != kind or offsets.dtype != np.int64 or offsets.shape != (rows + 1,) or not contiguous:
+        raise PluginContractError(
+            f"{who} gave {what} of {values.dtype} with {offsets.dtype} offsets of shape {offsets.shape}; expected "
+            f"{np.dtype(kind)}, and int64 offsets of shape ({rows + 1},), both contiguous"
+        )
+    if offsets[0] != 0 or offsets[-1] > values.size or (offsets[1:] < offsets[:-1]).any():
+        raise PluginContractError(
+            f"{who} gave {what} with offsets from {offsets[0]} to {offsets[-1]} over {values.size} values; expected them to "
+            "ascend from 0 to their number"
+        )

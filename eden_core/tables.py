@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.errors import ConfigurationError
+from eden_core.kernels import INVALID
 from eden_core.vocabulary import AMBIGUOUS, IUPAC, Vocabulary
 
 CASES = ("upper", "keep", "keep-in-labels")
@@ -23,8 +24,9 @@ class ByteTable:
 
     def __init__(self, ids: NDArray[np.int64]) -> None:
         self._ids = ids
-        # bytearray.translate is twice as fast as a gather or bytes.translate; 255 then marks what is invalid.
-        self._translation = bytes(np.where(ids < 0, 255, ids).astype(np.uint8)) if int(ids.max()) < 255 else None
+        self.bytes = np.where(ids < 0, INVALID, ids).astype(np.uint8) if int(ids.max()) < INVALID else None
+        """the same as uint8 [256], `INVALID` where a byte is; None where ids are too large"""
+        self._translation = None if self.bytes is None else self.bytes.tobytes()
 
     def __call__(self, values: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the entries of bytes, uint8 or int64, the shape of `values`."""
@@ -36,7 +38,7 @@ class ByteTable:
         """Return the place of the first entry that marks an invalid byte, if there is one."""
         if not entries.size:
             return None
-        invalid = 255 if self._translation is not None else -1
+        invalid = INVALID if self._translation is not None else -1
         extreme = entries.max() if self._translation is not None else entries.min()
         return int(np.argmax(entries == invalid)) if int(extreme) == invalid else None
 

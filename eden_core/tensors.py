@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from eden_core.batch import offsets_of
+from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
-from eden_core.layout import EncodedBatch, Layout
+from eden_core.layout import Layout
 from eden_core.memory import Recycler
 from eden_core.reader import BatchReader
 from eden_core.segments import SegmentLayout
@@ -71,7 +72,15 @@ class BatchTensors:
         if self.pad_to_multiple_of is not None and not 1 <= self.pad_to_multiple_of <= seq_length:
             raise ConfigurationError(f"pad_to_multiple_of is {self.pad_to_multiple_of}; expected 1 to seq_length {seq_length}")
 
-    def make(self, reader: BatchReader, encoded: EncodedBatch, rows: NDArray[np.int64], repeated: NDArray[np.bool_]) -> Batch:
+    def make(
+        self,
+        reader: BatchReader,
+        encoded: EncodedBatch,
+        rows: NDArray[np.int64],
+        repeated: NDArray[np.bool_],
+        *,
+        narrow: bool = False,
+    ) -> Batch:
         """Return the batch of fetched rows, which `masked` completes where there is an attention mask.
 
         Args:
@@ -79,11 +88,13 @@ class BatchTensors:
             encoded: the rows.
             rows: int64 [B], their numbers in the run.
             repeated: bool [B], rows that get no loss weight.
+            narrow: whether it is left to `expanded` to make it the batch that consumers see.
         """
         layout = reader.layout
-        arrays = reader.expand(encoded, _recycler.empty)
+        arrays = reader.expand(encoded, _recycler.empty, narrow=narrow)
         if repeated.any():
-            arrays["loss_mask"] = np.where(repeated[:, None], np.float32(0), arrays["loss_mask"])
+            mask = arrays["loss_mask"]
+            arrays["loss_mask"] = np.where(repeated[:, None], mask.dtype.type(0), mask)
         batch = {key: torch.from_numpy(value) for key, value in arrays.items()}
         if self.attention_mask and isinstance(layout, SegmentLayout) and layout.most_segments > 1:
             batch[_SEGMENTS] = torch.from_numpy(layout.segment_numbers(encoded))
@@ -139,6 +150,24 @@ class BatchTensors:
             sources[picks.rows] = picks.sources
             return sources
         return token_counts(layout, encoded, arrays["loss_mask"])
+
+
+def expanded(batch: Batch) -> Batch:
+    """Return the batch of `expand_on="device"` as every consumer sees it, on the device where it is; any other as it is.
+
+    Args:
+        batch: what `EdenLoader` gave, moved to any device: tokens and labels uint8 [B, S], loss_mask uint8 or float32, all
+            other keys as ever, and no position ids where they would just count up.
+
+    Returns:
+        tokens, labels and position_ids int64 [B, S], loss_mask float32 [B, S], and the other keys.
+    """
+    tokens = batch["tokens"]
+    kinds = {"tokens": torch.int64, "labels": torch.int64, "loss_mask": torch.float32}
+    made = {key: value.to(kinds[key]) if key in kinds else value for key, value in batch.items()}
+    if "position_ids" not in batch:
+        made["position_ids"] = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    return made
 
 
 def token_counts(layout: Layout, encoded: EncodedBatch, loss_mask: NDArray[np.float32]) -> NDArray[np.int64]:

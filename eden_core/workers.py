@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
-from eden_core.layout import EncodedBatch
 from eden_core.reader import BatchReader
 
 START_METHODS = ("forkserver", "spawn", "fork")

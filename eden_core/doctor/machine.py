@@ -12,6 +12,7 @@ from pathlib import Path
 from eden_core.amounts import size_text
 from eden_core.doctor.findings import Finding, Job, Level
 from eden_core.file_systems import file_system_of
+from eden_core.kernels import are_compiled
 
 BYTES_A_TOKEN = 28
 """of a batch: tokens, labels and position ids are int64, the loss mask is float32"""
@@ -37,6 +38,7 @@ def machine_findings(folder: Path, job: Job, seq_length: int, store_files: int) 
     yield from shared_memory(job, seq_length)
     yield from processors(job)
     yield from disk(folder)
+    yield loops()
     yield software()
 
 
@@ -125,6 +127,14 @@ def software() -> Finding:
     if found["torch"] is None:
         return Finding(Level.NOTE, "software", f"{python}; torch is not installed here", "pip install 'eden-core[train]'")
     return Finding(Level.OK, "software", f"{python}, {named}")
+
+
+def loops() -> Finding:
+    """Say whether the compiled inner loops are in use."""
+    if are_compiled():
+        return Finding(Level.OK, "inner loops", "compiled")
+    remedy = "install again where there is a C compiler (cc, or CC=…), and without EDEN_KERNELS=numpy"
+    return Finding(Level.NOTE, "inner loops", "numpy does their work, so that rows cost some twice as much", remedy)
 
 
 def _version(name: str) -> str | None:

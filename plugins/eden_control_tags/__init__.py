@@ -34,18 +34,26 @@ class ControlTags(Transform):
 
     def prefix_lengths(self, windows: Windows) -> NDArray[np.int64]:
         """Return the number of tokens of each window's tag."""
-        return np.array([len(self._tokens(i)) for i in windows.sequence_ids], np.int64)
+        return np.array([tokens.size for tokens in self._tokens(windows)], np.int64)
 
     def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
         """Append the tags to the prefixes."""
-        tags = (self._tokens(i) for i in batch.windows.sequence_ids)
-        rows = (np.concatenate([before, tag]) for before, tag in zip(batch.prefix, tags, strict=True))
-        return replace(batch, prefix=Ragged.from_rows(rows, np.int64))
+        tags = self._tokens(batch.windows)
+        if batch.prefix.values.size:
+            tags = [np.concatenate(both) for both in zip(batch.prefix, tags, strict=True)]
+        return replace(batch, prefix=Ragged.from_rows(tags, np.int64))
 
-    def _tokens(self, sequence_id: str) -> NDArray[np.int64]:
+    def _tokens(self, windows: Windows) -> list[NDArray[np.int64]]:
         if self._vocabulary is None:
             raise ConfigurationError("control tags need a vocabulary: call bind(vocabulary) before the transform is used")
-        return _tag_tokens(self._vocabulary, control_tag(sequence_id))
+        known: dict[tuple[str, str], NDArray[np.int64]] = {}
+        tokens = []
+        for sequence_id in windows.sequence_ids:
+            key = sequence_id.partition("__")[:2]
+            if key not in known:
+                known[key] = _tag_tokens(self._vocabulary, control_tag(sequence_id))
+            tokens.append(known[key])
+        return tokens
 
 
 @lru_cache(maxsize=4096)

@@ -7,10 +7,12 @@ import numpy as np
 
 from eden_core import Draws, Ragged, SequenceBatch, Transform, hookimpl
 from eden_core.errors import ConfigurationError
+from eden_core.kernels import flipped
 
 _LETTERS = b"ACGTURYSWKMBDHVNacgturyswkmbdhvn"
 _COMPLEMENTS = b"TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn"
 _TABLE = bytes.maketrans(_LETTERS, _COMPLEMENTS)
+_ENTRIES = np.frombuffer(_TABLE, np.uint8)
 
 
 class ReverseComplement(Transform):
@@ -36,18 +38,18 @@ class ReverseComplement(Transform):
 
     def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
         """Turn the windows that drew a number below the probability."""
-        turned = np.flatnonzero(draws.uniform(self.name) < self.probability).tolist()
-        if not turned:
+        turned = draws.uniform(self.name) < self.probability
+        if not turned.any():
             return batch
-        bases, bounds = batch.bases.values.copy(), batch.bases.offsets.tolist()
-        weights = None if batch.weights is None else batch.weights.values.copy()
-        for i in turned:
-            row = slice(bounds[i], bounds[i + 1])
-            bases[row] = np.frombuffer(reverse_complement(bytearray(bases[row])), np.uint8)
-            if weights is not None:
-                weights[row] = weights[row][::-1].copy()
-        changed = None if weights is None else Ragged(weights, batch.bases.offsets)
-        return replace(batch, bases=Ragged(bases, batch.bases.offsets), weights=changed)
+        offsets = batch.bases.offsets
+        bases = Ragged(flipped(batch.bases.values, offsets, turned, _ENTRIES), offsets)
+        if batch.weights is None:
+            return replace(batch, bases=bases)
+        weights = batch.weights.values.copy()
+        for i in np.flatnonzero(turned).tolist():
+            row = slice(int(offsets[i]), int(offsets[i + 1]))
+            weights[row] = weights[row][::-1].copy()
+        return replace(batch, bases=bases, weights=Ragged(weights, offsets))
 
 
 def reverse_complement(sequence: bytes | bytearray) -> bytes | bytearray:

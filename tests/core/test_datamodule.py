@@ -71,6 +71,22 @@ def test_fit_runs_whole_epochs_and_validates(small, tmp_path, workers):
     assert sorted(first[:rows]) == list(range(rows))
 
 
+def test_batches_that_are_expanded_on_the_device_are_the_same(small, tmp_path):
+    class Keeping(Recorder):
+        def training_step(self, batch, index):
+            self.seen["train"].append(batch)
+            return self.weight * batch["loss_mask"].mean()
+
+    runs = {}
+    for place in ("host", "device"):
+        model = Keeping()
+        trainer(tmp_path, max_steps=3).fit(model, data(small, expand_on=place, rc_aug=True, val_window_db_path=None))
+        runs[place] = model.seen["train"]
+    for wanted, made in zip(runs["host"], runs["device"], strict=True):
+        assert {key: value.dtype for key, value in made.items()} == {key: value.dtype for key, value in wanted.items()}
+        assert all(torch.equal(made[key], wanted[key]) for key in wanted)
+
+
 def _thirds(batches, sanity, epoch):
     return batches[:sanity], batches[sanity : sanity + epoch], batches[sanity + epoch :]
 

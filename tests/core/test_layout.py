@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from plain import plain_row
 
 from eden_core import Picks, Ragged, SequenceBatch, Vocabulary, Windows, errors
-from eden_core.layout import InvalidRowError, Layout
+from eden_core.encoded import InvalidRowError
+from eden_core.layout import Layout
 
 NUCLEOTIDE = Vocabulary.of("nucleotide")
 

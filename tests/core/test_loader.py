@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from eden_core import EdenDataset, EdenLoader, Transform, errors
+from eden_core import EdenDataset, EdenLoader, Transform, errors, expanded
 
 
 def dataset(small, **options) -> EdenDataset:
@@ -405,3 +405,47 @@ def test_pinning_without_an_accelerator_is_left_out(small):
 def test_an_unknown_way_to_treat_a_mismatch(small):
     with pytest.raises(errors.ConfigurationError, match="'error' or 'warn'"):
         loader(small, on_mismatch="ignore")
+
+
+KINDS = [
+    {},
+    {"use_control_tags": True, "loss_weights": {"ambiguous": 0, "lower": 0.1}},
+    {"case": "keep-in-labels"},
+    {"packing": "thd", "pad_segments_to": 4},
+    {"packing": "concat", "separate_segments": True},
+    {"objective": "mlm"},
+    {"tokenizer": "byte", "include_eos": False},
+    {"pad_to_multiple_of": 16, "extra_keys": ("row_ids", "token_counts")},
+]
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_batches_that_are_expanded_later_are_the_same(small, options):
+    plain = loader(small, dataset_options=options, micro_batch_size=3)
+    late = loader(small, dataset_options=options, micro_batch_size=3, expand_on="device")
+    for wanted, batch in zip(plain, late, strict=True):
+        made = expanded(batch)
+        assert batch["tokens"].dtype == torch.uint8
+        assert {key: value.dtype for key, value in made.items()} == {key: value.dtype for key, value in wanted.items()}
+        assert all(torch.equal(made[key], wanted[key]) for key in wanted)
+
+
+def test_a_narrow_batch_is_a_ninth_of_the_bytes(small):
+    sizes = []
+    for place in ("host", "device"):
+        batch = next(iter(loader(small, dataset_options={"extra_keys": ()}, micro_batch_size=3, expand_on=place)))
+        sizes.append(sum(value.nbytes for value in batch.values()))
+    assert sizes[0] == 3 * 64 * 28
+    assert sizes[1] == 3 * 64 * 3
+
+
+def test_a_batch_that_is_expanded_stays_as_it_is(small):
+    batch = next(iter(loader(small)))
+    assert all(torch.equal(value, batch[key]) for key, value in expanded(batch).items())
+
+
+def test_where_to_expand_is_checked(small):
+    with pytest.raises(errors.ConfigurationError, match="expected 'host' or 'device'"):
+        loader(small, expand_on="gpu")
+    with pytest.raises(errors.ConfigurationError, match="attention mask is made on the host"):
+        loader(small, expand_on="device", dataset_options={"create_attention_mask": True})

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from plain import BOS, EOS, PAD, SEP, plain_row
 
 from eden_core import Picks, Ragged, SequenceBatch, Vocabulary, Windows
-from eden_core.layout import EncodedBatch, Layout
+from eden_core.encoded import EncodedBatch
+from eden_core.layout import Layout
 from eden_core.segments import SegmentLayout
 
 NUCLEOTIDE = Vocabulary.of("nucleotide")

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from plain import PAD, plain_row, write_seed_index, write_seed_shard
 
 from eden_core import EdenDataset, Picks, Ragged, SequenceBatch, Vocabulary, Windows, errors
-from eden_core.layout import EncodedBatch, Layout
+from eden_core.encoded import EncodedBatch
+from eden_core.layout import Layout
 from eden_core.segments import SegmentLayout
 from eden_core.tensors import BatchTensors, token_counts
 

@@ -1,6 +1,7 @@
 """The built wheel, installed beside nothing but its dependencies, works as the checkout does."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -31,6 +32,7 @@ def test_it_holds_what_it_should(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"{p}/py.typed" for p in ("eden_core", "eden_sqlite", "eden_reverse_complement", "eden_control_tags")}
     assert expected | {"eden_core/data/lambda_phage_NC_001416.fa.gz"} <= names
+    assert ("eden_core/_kernels.so" in names) == (shutil.which("cc") is not None)
     assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks", "plugins"))]
 
 
@@ -50,3 +52,19 @@ def test_the_tests_pass_against_it(installed):
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_it_is_built_without_a_compiler_too(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "*.so", "docs", "tests", "benchmarks", "dist"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"CC": str(tmp_path / "no-such-compiler")})
+    made = next(tmp_path.glob("*.whl"))
+    assert made.name.endswith("-py3-none-any.whl")
+    assert "eden_core/_kernels.so" not in zipfile.ZipFile(made).namelist()
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(tmp_path / "site")
+    code = "from eden_core.kernels import are_compiled; print(are_compiled())"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.stdout.strip() == "False", done.stderr

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -100,3 +101,12 @@ def test_torch_is_neither_needed_nor_imported(tmp_path):
 def test_what_is_looked_at(tmp_path):
     found = {one.about for one in machine_findings(tmp_path, Job(), 100, 128)}
     assert found >= {"open files", "shared memory", "processors", "file system", "software"}
+
+
+@pytest.mark.parametrize(("chosen", "level"), [("", Level.OK), ("numpy", Level.NOTE)])
+def test_inner_loops(chosen, level):
+    code = "from eden_core.doctor.machine import loops; print(loops().level)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | {"EDEN_KERNELS": chosen}
+    )
+    assert done.stdout.strip() == level
