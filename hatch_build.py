@@ -34,7 +34,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or "cc"]
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder, target.name)
-            command = [*compiler, "-O3", "-shared", "-fPIC", "-o", str(made), str(Path(self.root, SOURCE))]
+            command = [*compiler, "-O3", "-shared", "-fPIC", "-o", str(made), str(Path(self.root, SOURCE)), "-lm"]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
             except OSError as error:

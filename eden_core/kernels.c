@@ -3,6 +3,7 @@
    Offsets and places count items, not bytes. Windows are given in the order of their places. No function allocates, none
    keeps state, and none reads or writes outside what it is given, provided that the offsets are right. */
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -249,24 +250,36 @@ void eden_count_up(const int64_t *bounds, int64_t count, int64_t total, int64_t 
     }
 }
 
-/* The Feistel network of permutation.py: each x until it is below n. */
-void eden_walk(uint64_t *xs, int64_t count, uint64_t n, uint64_t a, uint64_t b, const uint64_t *keys, int64_t rounds,
-               int64_t inverse) {
+/* The sides of the network: isqrt(n - 1) + 1, and what makes a product of at least n with it. */
+static void sides_of(uint64_t n, uint64_t *a, uint64_t *b) {
+    uint64_t last = n ? n - 1 : 0, root = (uint64_t)sqrt((double)last);
+    while (root * root > last) root--;
+    while ((root + 1) * (root + 1) <= last) root++;
+    *a = root + 1;
+    *b = (n + root) / (root + 1);
+}
+
+static uint64_t network(uint64_t x, uint64_t a, uint64_t b, uint64_t key, uint64_t rounds, int64_t inverse) {
+    uint64_t high = x / b, low = x % b;
+    for (uint64_t step = 1; step <= rounds; step++) {
+        uint64_t number = inverse ? rounds + 1 - step : step;
+        uint64_t source = number % 2 ? low : high, size = number % 2 ? a : b;
+        uint64_t hashed = source * 0x9E3779B97F4A7C15u + key + number * 0xBF58476D1CE4E5B9u;
+        for (int i = 0; i < 2; i++) hashed = (hashed ^ (hashed >> 32)) * 0xD6E8FEB86659FD93u;
+        hashed = ((hashed >> 32) * size) >> 32;
+        if (inverse) hashed = size - hashed;
+        if (number % 2) high = (high + hashed) % size; else low = (low + hashed) % size;
+    }
+    return high * b + low;
+}
+
+/* The keyed permutation of permutation.py, in place: each x below its n, of which there is one, or one for each. */
+void eden_walk(uint64_t *xs, int64_t count, const uint64_t *ns, int64_t one_each, const uint64_t *keys, int64_t inverse) {
+    uint64_t a = 1, b = 1, n = 0;
     for (int64_t k = 0; k < count; k++) {
-        uint64_t x = xs[k], key = keys[k];
-        do {
-            uint64_t high = x / b, low = x % b;
-            for (int64_t step = 1; step <= rounds; step++) {
-                uint64_t number = (uint64_t)(inverse ? rounds + 1 - step : step);
-                uint64_t source = number % 2 ? low : high, size = number % 2 ? a : b;
-                uint64_t hashed = source * 0x9E3779B97F4A7C15u + key + number * 0xBF58476D1CE4E5B9u;
-                for (int i = 0; i < 2; i++) hashed = (hashed ^ (hashed >> 32)) * 0xD6E8FEB86659FD93u;
-                hashed = ((hashed >> 32) * size) >> 32;
-                if (inverse) hashed = size - hashed;
-                if (number % 2) high = (high + hashed) % size; else low = (low + hashed) % size;
-            }
-            x = high * b + low;
-        } while (x >= n);
+        uint64_t here = ns[one_each ? k : 0], x = xs[k];
+        if (here != n || !k) sides_of(n = here, &a, &b);
+        do x = network(x, a, b, keys[k], n <= 64 ? 16 : 8, inverse); while (x >= n);
         xs[k] = x;
     }
 }

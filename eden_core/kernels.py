@@ -7,7 +7,6 @@ Arrays must have the types that are named here and be contiguous; the compiled l
 
 import ctypes
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -228,14 +227,13 @@ def count_up(bounds: NDArray[np.int64], out: NDArray[np.int64]) -> None:
 
 
 def walk(
-    xs: NDArray[np.uint64], n: int, sides: Sequence[int], keys: NDArray[np.uint64], rounds: int, *, inverse: bool
+    xs: NDArray[np.uint64], n: int | NDArray[np.int64], keys: NDArray[np.uint64], *, inverse: bool
 ) -> NDArray[np.uint64] | None:
     """Walk the cycles of the Feistel network of `eden_core.permutation`; None where nothing is compiled."""
     if _compiled is None:
         return None
-    out = xs.copy()
-    a, b = (ctypes.c_uint64(side) for side in sides)
-    _compiled.eden_walk(_at(out), _n(out.size), ctypes.c_uint64(n), a, b, _at(keys), _n(rounds), _n(inverse))
+    out, sizes = xs.copy(), np.ascontiguousarray(n, np.uint64).reshape(-1)
+    _compiled.eden_walk(_at(out), _n(out.size), _at(sizes), _n(np.ndim(n)), _at(keys), _n(inverse))
     return out
 
 

@@ -46,27 +46,27 @@ def unpermute(items: NDArray[np.int64], n: int | NDArray[np.int64], keys: Any) -
 
 def _walk(x: NDArray[np.int64], n: int | NDArray[np.int64], keys: Any, *, inverse: bool) -> NDArray[np.int64]:
     keys = np.ascontiguousarray(np.broadcast_to(np.asarray(keys, np.uint64), x.shape))
-    x = np.asarray(x, np.uint64)
+    words = np.asarray(x, np.uint64)
+    if words.ndim == 1 and (walked := walk(words, n, keys, inverse=inverse)) is not None:
+        return walked.astype(np.int64)
     if not isinstance(n, np.ndarray):
         a = isqrt(max(n - 1, 0)) + 1
-        return _walk_alike(x, np.uint64(n), np.uint64(a), np.uint64(-(-n // a)), keys, n <= _FEW, inverse).astype(np.int64)
+        return _walk_alike(words, np.uint64(n), np.uint64(a), np.uint64(-(-n // a)), keys, n <= _FEW, inverse).astype(np.int64)
     sizes = n.astype(np.uint64)
     last = np.maximum(sizes, 1) - np.uint64(1)
     roots = np.sqrt(last.astype(np.float64)).astype(np.uint64)
     sides = roots - (roots * roots > last) + np.uint64(1)  # as `isqrt` has it: rounding makes a root one too large at most
     others = (sizes + sides - np.uint64(1)) // sides
-    out, few = np.empty_like(x), n <= _FEW
+    out, few = np.empty_like(words), n <= _FEW
     for some, is_few in ((few, True), (~few, False)):
         if some.any():
-            out[some] = _walk_alike(x[some], sizes[some], sides[some], others[some], keys[some], is_few, inverse)
+            out[some] = _walk_alike(words[some], sizes[some], sides[some], others[some], keys[some], is_few, inverse)
     return out.astype(np.int64)
 
 
 def _walk_alike(x: Any, n: Any, a: Any, b: Any, keys: Any, few: bool, inverse: bool) -> NDArray[np.uint64]:
     """Walk the cycle of the network's own permutation of range(a * b) until a number below n is met."""
     rounds = 16 if few else 8  # round functions on a handful of values need more rounds to become uniform
-    if not np.ndim(n) and (walked := walk(x, int(n), (int(a), int(b)), keys, rounds, inverse=inverse)) is not None:
-        return walked
     numbers = list(range(1, rounds + 1))[:: -1 if inverse else 1]
     out = _feistel(x, a, b, keys, numbers, inverse)
     while (beyond := np.flatnonzero(out >= n)).size:

@@ -153,6 +153,24 @@ def test_the_permutation_is_that_of_numpy(n, key, seed):
         assert np.array_equal(function(positions, n, key), in_numpy(function, positions, n, key))
 
 
+@needs_compiled
+@given(st.lists(st.integers(1, 2**60) | st.integers(1, 200), max_size=20), st.integers(0, 2**32))
+def test_the_permutations_of_many_sizes_are_those_of_numpy(sizes, seed):
+    generator = np.random.default_rng(seed)
+    n = np.array(sizes, np.int64)
+    keys = generator.integers(0, 2**63, n.size).astype(np.uint64)
+    positions = (generator.random(n.size) * n).astype(np.int64)
+    for function in (permute, unpermute):
+        assert np.array_equal(function(positions, n, keys), in_numpy(function, positions, n, keys))
+
+
+@needs_compiled
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 64, 65, 10**6, 999**2 + 1, (2**30 - 1) ** 2, (2**30 - 1) ** 2 + 1, 2**60])
+def test_the_sides_of_the_network_are_exact(n):
+    positions = np.unique(np.array([0, n // 2, n - 1]))
+    assert np.array_equal(permute(positions, n, 5), in_numpy(permute, positions, n, 5))
+
+
 def test_an_array_that_is_not_contiguous_is_refused():
     if kernels.are_compiled():
         with pytest.raises(ValueError, match="not contiguous"):
