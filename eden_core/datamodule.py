@@ -88,6 +88,8 @@ class EdenDataModule(lightning.LightningDataModule):
         exclude_contigs: a text file, one contig id a line, whose windows training leaves out from here on.
         on_read_error: "raise", or "mask" to give windows that cannot be read a row without loss weight.
         read_warning_seconds: seconds after which a read that hangs is warned about; 0: never.
+        read_threads: threads of each process that read from a store at once, as many as it allows: for stores that wait for a
+            network or for many disks.
         run_dir: folder of the ledger `eden-run.jsonl`, to which each start of a training run adds a line; None: the Trainer's
             `default_root_dir`; "": no ledger.
         log_windows, log_dir: the window access log; not offered by this version.
@@ -155,6 +157,7 @@ class EdenDataModule(lightning.LightningDataModule):
         exclude_contigs: str | None = None,
         on_read_error: str = "raise",
         read_warning_seconds: float = 120.0,
+        read_threads: int = 1,
         run_dir: str | None = None,
         log_windows: bool = False,
         log_dir: str | None = None,

@@ -80,6 +80,8 @@ class EdenDataset(Dataset[Batch]):
         on_read_error: "raise", or "mask" to give windows that cannot be read a row without loss weight. Transient errors of the
             file system are tried again for some 45 seconds either way.
         read_warning_seconds: seconds after which a read that hangs is warned about; 0: never.
+        read_threads: threads of each process that read from a store at once, as many as it allows (`max_read_threads`): for
+            stores that wait for a network or for many disks.
         store_options, index_options: options of the plugins, when they are given by name.
 
     Raises:
@@ -131,6 +133,7 @@ class EdenDataset(Dataset[Batch]):
         exclude_from: int = 0,
         on_read_error: str = "raise",
         read_warning_seconds: float = 120.0,
+        read_threads: int = 1,
         store_options: Mapping[str, Any] | None = None,
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -279,8 +282,7 @@ class EdenDataset(Dataset[Batch]):
     def close(self) -> None:
         """Close the files that this process has open."""
         for source in self.sources:
-            source.store.close()
-            source.index.close()
+            source.close()
 
     def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         numbers = _row_numbers(rows)

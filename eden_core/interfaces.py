@@ -87,7 +87,7 @@ class SequenceStore(_Closing, ABC):
 
     A store pickles, survives a fork and may be sent to a spawned process: it opens what it needs on the first read in each
     process, keeps a bounded number of files open, holds nothing per contig in memory, and never uses or closes a handle that
-    another process opened. It is used by one thread at a time.
+    another process opened. It is used by one thread at a time, but for `read` where `max_read_threads` allows more.
 
     Args:
         location: where the store lies, a path or a URL. Further options are keyword-only and JSON-like, and each is kept
@@ -97,7 +97,12 @@ class SequenceStore(_Closing, ABC):
     name: ClassVar[str]
     """what users write as `store=`"""
     reading: str = ""
-    """what `read` is at, such as the path of a shard, where it says so: a warning about a read that hangs names it"""
+    """what `read` is at, such as the path of a shard, where it says so: a warning about a read that hangs names it (not looked
+    at while several threads read)"""
+    max_read_threads: int = 1
+    """how many threads may call `read` at once, with windows that may lie in the same shard; `close` is called while none does.
+    More than 1 is for stores that wait, as for a network, and never for those that read through SQLite: a process that is
+    forked while another thread is within SQLite may hang"""
 
     def __init__(self, location: str) -> None:
         self.location = str(location)

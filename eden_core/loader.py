@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eden_core.ahead import OneAhead
 from eden_core.dataset import EdenDataset
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
@@ -19,11 +20,17 @@ from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
 from eden_core.state import Restored, restored_state, state_of
 from eden_core.tensors import Batch, expanded
+from eden_core.waits import WaitMeter
 from eden_core.workers import WorkerPool, check_start_method
 
 BLOCK_ROWS = 64
 BLOCK_TOKENS = BLOCK_ROWS * 8192
 """tokens that a worker reads in one go, in 64 rows at most, or one micro-batch where that is larger"""
+
+LAST_BLOCK_SECONDS = 5.0
+"""how long closing waits for the block that is being fetched, before it stops the workers all the same"""
+
+LaidOut = tuple[RowBlock, EncodedBatch, Batch]
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +134,8 @@ class EdenLoader:
         self.repeat_epoch = repeat_epoch
         self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
+        self._ahead: OneAhead[LaidOut] | None = None
+        self._waits = WaitMeter(num_workers if rank == 0 else 0)
         self._num_workers = num_workers
         self._worker_options: dict[str, Any] = {
             "prefetch_factor": prefetch_factor,
@@ -159,17 +168,16 @@ class EdenLoader:
             raise ConfigurationError(
                 f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
             )
-        ahead: deque[RowBlock] = deque()
-        blocks = self.rank_sampler.blocks(epoch, start, min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length)))
-        for encoded in self._fetch(_rows_of(blocks, ahead)):
-            block = ahead.popleft()
-            batch = self.dataset.tensors(encoded, block.rows, block.repeated, narrow=self._narrow)
+        self._waits.start()
+        for block, encoded, batch in self._blocks(epoch, start):
             self._count(encoded, batch, block.repeated)
             for part in self._micro_batches(batch, encoded):
                 if self._check_ranks:
                     self._compare(part, block)
                 self._done += 1
+                self._waits.given()
                 yield part
+                self._waits.asked()
                 if this_pass != self._passes:
                     raise ConfigurationError("this pass is over: another pass of the loader has begun, or it was closed")
         self._report()
@@ -246,7 +254,13 @@ class EdenLoader:
         self._close_pool()
         self.dataset.close()
 
+    def _stop_ahead(self, seconds: float | None = None) -> None:
+        if self._ahead is not None:
+            self._ahead.stop(seconds)
+            self._ahead = None
+
     def _close_pool(self) -> None:
+        self._stop_ahead(LAST_BLOCK_SECONDS)
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -261,6 +275,23 @@ class EdenLoader:
 
     def _trained(self) -> int:
         return self.trained_batches() if self.trained_batches is not None else self._done
+
+    def _blocks(self, epoch: int, start: int) -> Iterator[LaidOut]:
+        """Return the blocks of a pass, laid out; with workers, the next one is being laid out while one is used."""
+        self._stop_ahead()
+        rows = min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length))
+        blocks = self.rank_sampler.blocks(epoch, start, rows, max(1, self._num_workers))
+        asked: deque[RowBlock] = deque()
+        laid_out = self._lay_out(self._fetch(_rows_of(blocks, asked)), asked)
+        if not self._num_workers:
+            return laid_out
+        self._ahead = OneAhead(laid_out)
+        return iter(self._ahead)
+
+    def _lay_out(self, fetched: Iterator[EncodedBatch], asked: deque[RowBlock]) -> Iterator[LaidOut]:
+        for encoded in fetched:
+            block = asked.popleft()
+            yield block, encoded, self.dataset.tensors(encoded, block.rows, block.repeated, narrow=self._narrow)
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:

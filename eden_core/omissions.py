@@ -119,9 +119,11 @@ class Omissions:
     def kept(self, epoch: int, rows: int | None = None) -> Kept:
         """Return which positions of an epoch are read; an epoch has as many rows as the order, unless said otherwise."""
         size = len(self._order) if rows is None else rows
-        if (epoch, size) not in self._recent:
-            self._recent = {**dict(list(self._recent.items())[-1:]), (epoch, size): self._kept(epoch, size)}
-        return self._recent[epoch, size]
+        found = self._recent.get((epoch, size))
+        if found is None:
+            found = self._kept(epoch, size)
+            self._recent = {**dict(list(self._recent.items())[-1:]), (epoch, size): found}
+        return found
 
     def rows(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of the run that are the `numbers`-th to be read, counted from 0."""

@@ -118,7 +118,15 @@ def parts_of(arguments: Mapping[str, Any], *, shuffle: bool) -> Parts:
     training = get("split") == "train"
     patience = Patience(get("on_read_error"), get("read_warning_seconds"))
     builder = SourceBuilder(
-        layout, packing, seq_length, seed, shuffle, augment=training, patience=patience, count_once=bool(get("count_once"))
+        layout,
+        packing,
+        seq_length,
+        seed,
+        shuffle,
+        augment=training,
+        patience=patience,
+        read_threads=whole_number("read_threads", get("read_threads"), least=1),
+        count_once=bool(get("count_once")),
     )
     settings = source_settings(arguments, get("sources"))
     sources = tuple(builder.source(one) for one in settings)

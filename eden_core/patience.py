@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Ragged, Windows
 from eden_core.errors import ConfigurationError, FormatError
 from eden_core.interfaces import SequenceStore, WindowIndex
+from eden_core.read_threads import ALONE, Reading, ReadThreads, joined, slice_of
 
 TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 """what network file systems answer while a server restarts or fails over"""
@@ -62,33 +63,50 @@ class Patience:
 
     def lookup(self, index: WindowIndex, window_ids: NDArray[np.int64]) -> Windows:
         """Look windows up, again after transient errors."""
-        with _Task(self, "looking windows up in", index):
-            return self._retried(lambda: index.lookup(window_ids), index)
+        with _Task(self, "looking windows up in", lambda: f"{index.name} at {index.location}"):
+            return self._retried(lambda: index.lookup(window_ids), index, lambda _: index.location)
 
-    def read(self, store: SequenceStore, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
-        """Read windows, again after transient errors.
+    def read(
+        self, store: SequenceStore, windows: Windows, threads: ReadThreads = ALONE
+    ) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
+        """Read windows, again after transient errors; a part that failed is read again by itself.
+
+        Args:
+            store: what is read.
+            windows: W windows.
+            threads: what reads them, in parts.
 
         Returns:
             The bases, and with `on_read_error="mask"` which windows could not be read (bool [W]; None: all could). Those hold
             one placeholder base.
         """
-        with _Task(self, "reading windows of", store):
+        reading = Reading(store, windows, threads)
+        with _Task(self, "reading windows of", lambda: reading.place):
             try:
-                bases = self._retried(lambda: store.read(windows), store)
+                bases = self._retried(reading.read, store, reading.place_of)
             except (OSError, FormatError):
                 if self.on_read_error == "raise":
                     raise
             else:
-                if self.on_read_error == "raise" or not bases.values.size or bases.values.min() > 0:
+                if self.on_read_error == "raise" or not _has_holes(bases):
                     return bases, None
-            return self._one_by_one(store, windows)
+            return self._masked(reading)
+
+    def _masked(self, reading: Reading) -> tuple[Ragged[np.uint8], NDArray[np.bool_]]:
+        """Read those parts window by window that failed or hold NUL bytes."""
+        rows, masks = [], []
+        for windows, answer in zip(reading.parts, reading.answers, strict=True):
+            bases, unread = answer, np.zeros(len(windows), bool)
+            if not isinstance(bases, Ragged) or _has_holes(bases):
+                bases, unread = self._one_by_one(reading.store, windows)
+            rows.append(bases)
+            masks.append(unread)
+        return joined(rows), np.concatenate(masks)
 
     def _one_by_one(self, store: SequenceStore, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_]]:
         rows, unread = [], np.zeros(len(windows), bool)
         for i, sequence_id in enumerate(windows.sequence_ids):
-            window = Windows(
-                windows.window_ids[i : i + 1], (sequence_id,), windows.starts[i : i + 1], windows.lengths[i : i + 1]
-            )
+            window = slice_of(windows, i, i + 1)
             cause: object = "it holds NUL bytes, a zeroed hole in a damaged file"
             try:
                 row = store.read(window).values
@@ -103,21 +121,23 @@ class Patience:
             rows.append(np.array([PLACEHOLDER], np.uint8) if unread[i] else row)
         return Ragged.from_rows(rows, np.uint8), unread
 
-    def _retried(self, attempt: Callable[[], Answer], source: SequenceStore | WindowIndex) -> Answer:
+    def _retried(
+        self, attempt: Callable[[], Answer], source: SequenceStore | WindowIndex, place_of: Callable[[OSError], str]
+    ) -> Answer:
         for pause in self.back_off:
             try:
                 return attempt()
             except OSError as error:
-                if error.errno not in TRANSIENT or time.monotonic() < _given_up.get(_place(source), 0):
+                if error.errno not in TRANSIENT or time.monotonic() < _given_up.get(place_of(error), 0):
                     raise
                 _log.warning("%s: %s; trying again in %g s", self.who, error, pause)
             source.close()  # a stale handle stays stale
             time.sleep(pause)
         try:
             return attempt()
-        except OSError:
+        except OSError as error:
             if self.on_read_error == "mask":
-                _given_up[_place(source)] = time.monotonic() + GIVEN_UP_SECONDS
+                _given_up[place_of(error)] = time.monotonic() + GIVEN_UP_SECONDS
             raise
 
     @property
@@ -129,8 +149,8 @@ class Patience:
         return f"rank {rank}, " + (f"worker {worker.id}" if worker else "no worker")
 
 
-def _place(source: SequenceStore | WindowIndex) -> str:
-    return getattr(source, "reading", "") or source.location
+def _has_holes(bases: Ragged[np.uint8]) -> bool:
+    return bool(bases.values.size) and bases.values.min() == 0
 
 
 @dataclass(eq=False)
@@ -139,7 +159,7 @@ class _Task:
 
     patience: Patience
     what: str
-    source: SequenceStore | WindowIndex
+    place: Callable[[], str]
     deadline: float = 0.0
     before: "_Task | None" = None
 
@@ -155,8 +175,7 @@ class _Task:
             _watchdog().task = self.before
 
     def __str__(self) -> str:
-        place = getattr(self.source, "reading", "") or f"{self.source.name} at {self.source.location}"
-        return f"{self.patience.who}: {self.what} {place} takes more than {self.patience.warning_seconds:g} s"
+        return f"{self.patience.who}: {self.what} {self.place()} takes more than {self.patience.warning_seconds:g} s"
 
 
 class _Watchdog:
@@ -183,7 +202,7 @@ class _Watchdog:
             task = self.task
             if task is not None and task is not warned and time.monotonic() > task.deadline:
                 warned = task
-                _log.warning("%s", task)
+                _log.warning("%s", str(task))  # as it is now, whenever the line is written
 
 
 _given_up: dict[str, float] = {}

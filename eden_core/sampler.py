@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from math import isqrt
 
 import numpy as np
@@ -142,11 +143,22 @@ class RankSampler:
             return self.pitch if batches else start
         return int(self._positions(epoch, np.array([number - 1]))[0]) + 1
 
-    def blocks(self, epoch: int, start: int, block_rows: int) -> Iterator[RowBlock]:
-        """Yield the rows of a pass, those of whole micro-batches at a time, at least `block_rows` together."""
-        count, total = -(-block_rows // self.micro_batch_size), self.batches(epoch, start)
-        for first in range(0, total, count):
-            yield self.block(epoch, start, range(first, min(first + count, total)))
+    def blocks(self, epoch: int, start: int, block_rows: int, readers: int = 1) -> Iterator[RowBlock]:
+        """Yield the rows of a pass, those of whole micro-batches at a time, in the end at least `block_rows` together.
+
+        The first blocks are one micro-batch each, so that the first batch comes early. As many blocks as there are readers, who
+        take turns, are of one size; the next ones grow so slowly that they are read before those in front of them are used up,
+        where reading takes up to 8/9 of the time that readers have for it.
+        """
+        whole, total = -(-block_rows // self.micro_batch_size), self.batches(epoch, start)
+        first = 0
+        for number in count():
+            if first >= total:
+                return
+            if number % readers == 0:
+                size = min(whole, 1 + first // (8 * readers))
+            yield self.block(epoch, start, range(first, min(first + size, total)))
+            first += size
 
     def block(self, epoch: int, start: int, batches: range) -> RowBlock:
         """Return the rows of some micro-batches of a pass."""

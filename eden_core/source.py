@@ -16,6 +16,7 @@ from eden_core.fingerprint import SAMPLED
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import Layout
 from eden_core.patience import Patience
+from eden_core.read_threads import ReadThreads, slice_of
 
 SAMPLED_WINDOWS = 16
 """windows of an index that fingerprints and checks look at"""
@@ -29,6 +30,7 @@ class Source:
         index, store, transforms: the plugins.
         layout: of the rows that windows go into.
         patience: what to do when reading fails.
+        threads: what reads blocks of windows.
         count_once: whether bases that the window before has read already get no loss weight.
         name: what the source is called, where there are several.
     """
@@ -38,6 +40,7 @@ class Source:
     transforms: Sequence[Transform]
     layout: Layout
     patience: Patience = field(default_factory=Patience)
+    threads: ReadThreads = field(default_factory=ReadThreads)
     count_once: bool = False
     name: str = ""
 
@@ -83,10 +86,8 @@ class Source:
         """Return windows with as many bases as the store has of them, reading them a thousand at a time."""
         lengths = windows.lengths.copy()
         for first in range(0, len(windows), 1024):
-            part = slice(first, first + 1024)
-            ids = windows.sequence_ids[part]
-            some = Windows(windows.window_ids[part], ids, windows.starts[part], windows.lengths[part])
-            lengths[part] = self._bases(some)[0].lengths
+            some = slice_of(windows, first, first + 1024)
+            lengths[first : first + 1024] = self._bases(some)[0].lengths
         return replace(windows, lengths=lengths)
 
     def room(self, windows: Windows) -> NDArray[np.int64]:
@@ -105,7 +106,7 @@ class Source:
         return Ragged((within >= np.repeat(shared, bases.lengths)).astype(np.float32), bases.offsets)
 
     def _bases(self, windows: Windows) -> tuple[Ragged[np.uint8], NDArray[np.bool_] | None]:
-        bases, unread = self.patience.read(self.store, windows)
+        bases, unread = self.patience.read(self.store, windows, self.threads)
         lengths = bases.lengths
         if len(bases) != len(windows) or (lengths > windows.lengths).any():
             raise PluginContractError(
@@ -151,6 +152,12 @@ class Source:
             return known
         return known | {SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()}
 
+    def close(self) -> None:
+        """Close the files that this process has open, and end its threads."""
+        self.threads.close()
+        self.store.close()
+        self.index.close()
+
     def warn_of_gaps(self) -> None:
         """Warn when the tokens before the bases leave rows too short to reach the next window."""
         if self.layout.vocabulary.table is None:
@@ -168,13 +175,7 @@ class Source:
 
     def place_of(self, windows: Windows, i: int, byte: int) -> str:
         """Say where in its sequence a byte of a window stands, which a flipped row alone does not tell."""
-        only = Windows(
-            windows.window_ids[i : i + 1],
-            windows.sequence_ids[i : i + 1],
-            windows.starts[i : i + 1],
-            windows.lengths[i : i + 1],
-        )
-        places = np.flatnonzero(self.store.read(only).values == byte)
+        places = np.flatnonzero(self.store.read(slice_of(windows, i, i + 1)).values == byte)
         return f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
 
 

@@ -1,8 +1,10 @@
 """From settings to sources: what each reads, how its windows make rows, and how the sources are mixed."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,14 @@ from eden_core.mixture import MixedOrder, WholeMixture
 from eden_core.order import Order
 from eden_core.patience import Patience
 from eden_core.planning import Packing, RowPlanner
+from eden_core.read_threads import ReadThreads
 from eden_core.runs import N_RUNS, SOFT_MASKED, RunLimit
 from eden_core.source import Source
 from eden_core.window_lengths import LengthSource
 
 WEIGHTS_IN = ("rows", "bases")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ class SourceBuilder:
         seed, shuffle: of the orders.
         augment: whether transforms that augment run.
         patience, count_once: as for `Source`.
+        read_threads: threads that read from a store at once, as many as it allows.
     """
 
     layout: Layout
@@ -164,6 +170,7 @@ class SourceBuilder:
     augment: bool
     patience: Patience
     count_once: bool
+    read_threads: int = 1
 
     def source(self, settings: SourceSettings) -> Source:
         """Open what a source reads.
@@ -180,7 +187,8 @@ class SourceBuilder:
         )
         chain = chosen_transforms(settings.rc_aug, settings.use_control_tags, settings.transforms)
         bound = tuple(t.bind(vocabulary) for t in chain if self.augment or not t.augments)
-        return Source(index, store, bound, self.layout, self.patience, self.count_once, settings.name)
+        threads = ReadThreads(allowed_threads(store, self.read_threads))
+        return Source(index, store, bound, self.layout, self.patience, threads, self.count_once, settings.name)
 
     def order(self, settings: SourceSettings, source: Source) -> Order:
         """Return how the windows of a source make rows."""
@@ -202,6 +210,21 @@ class SourceBuilder:
             self.shuffle,
         )
         return planner.order()
+
+
+def allowed_threads(store: SequenceStore, wanted: int) -> int:
+    """Return how many threads read from a store: as many as are wanted, and as it allows."""
+    if wanted > store.max_read_threads:
+        _warn_once(
+            f"read_threads is {wanted}, and store {store.name!r} allows {store.max_read_threads}: to read more at a time from "
+            "it, raise num_workers"
+        )
+    return min(wanted, store.max_read_threads)
+
+
+@cache
+def _warn_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 @dataclass(frozen=True)

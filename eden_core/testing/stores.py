@@ -1,8 +1,10 @@
 """The contract of stores, as tests to inherit."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import ClassVar
 
 import numpy as np
@@ -154,6 +156,28 @@ class SequenceStoreTests(LifecycleTests):
             for _ in range(2):
                 _check_reads(store, sequences, "a store must not answer from another store's data")
                 _check_reads(other, others, "a store must not answer from another store's data")
+
+    def test_threads_may_read_at_once(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """A store with a `max_read_threads` of more than 1 answers so many threads at once as it answers each alone."""
+        count = min(store.max_read_threads, 8)
+        assert count >= 1, f"max_read_threads must be 1 or more, not {store.max_read_threads}"
+        if count == 1:
+            pytest.skip("this store is read by one thread at a time")
+        requests, together = _requests(sequences), Barrier(count)
+
+        def read(thread: int) -> None:
+            together.wait()
+            for number in range(10):
+                turned = np.roll(np.arange(len(requests)), thread + number).tolist()
+                clause = (
+                    f"{count} threads that read at once (max_read_threads {store.max_read_threads}) must get their own rows"
+                )
+                _check_reads(store, sequences, clause, [requests[i] for i in turned])
+
+        for _ in range(2):
+            store.close()
+            with ThreadPoolExecutor(count) as threads:
+                list(threads.map(read, range(count)))
 
     def test_open_files_are_bounded(self, tmp_path: Path, many_samples: dict[str, bytes]) -> None:
         """Reading many samples leaves at most `max_open_files` files open; close() leaves none."""

@@ -1,3 +1,4 @@
+import gc
 import logging
 import multiprocessing
 import pickle
@@ -50,6 +51,18 @@ def test_a_pass_that_was_left_early_is_over(small):
     next(iter(made))
     assert everything(made)["row_ids"][0] == len(made)
     made.close()
+
+
+def test_workers_end_with_a_loader_that_is_dropped_in_the_middle_of_a_pass(small):
+    before = set(multiprocessing.active_children())
+    made = loader(small, num_workers=1)
+    batches = iter(made)
+    next(batches)
+    (worker,) = set(multiprocessing.active_children()) - before
+    del made, batches
+    gc.collect()
+    worker.join(60)
+    assert not worker.is_alive()
 
 
 def test_validation_begins_anew_each_time(small):

@@ -77,9 +77,24 @@ def test_going_on_in_the_middle():
     assert rows_of(sampler, start=6).tolist() == rows_of(sampler).tolist()[6:]
 
 
-def test_blocks_hold_whole_micro_batches():
-    sizes = [b.rows.size for b in RankSampler(100, 6, drop_last=False).blocks(0, 0, 64)]
-    assert sizes == [66, 36]
+def test_blocks_hold_whole_micro_batches_and_grow():
+    sizes = [block.rows.size for block in RankSampler(2000, 6, drop_last=False).blocks(0, 0, 64)]
+    assert sizes[:3] == [6, 6, 6]
+    assert sizes[-2] == max(sizes) == 66
+    assert sizes[:-1] == sorted(sizes[:-1])
+    assert sum(sizes) == 2004
+
+
+@given(st.integers(1, 70), st.integers(1, 9))
+def test_blocks_are_read_before_those_in_front_are_used_up(micro_batch_size, readers):
+    """Reading takes 8/9 of the time there is for it; readers take turns and may run far ahead."""
+    blocks = RankSampler(50_000, micro_batch_size).blocks(0, 0, 64, readers)
+    free, used = [0.0] * readers, None
+    for i, block in enumerate(blocks):
+        read = free[i % readers] = free[i % readers] + block.rows.size * readers * 8 / 9
+        used = read if used is None else used
+        assert read <= used + 1e-6
+        used += block.rows.size
 
 
 @pytest.mark.parametrize(

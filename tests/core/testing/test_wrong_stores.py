@@ -32,6 +32,7 @@ FAULTS = [
     (wrong.OnForgottenFiles, "test_works_in_a_forked_process", {}, "must open its own files"),
     (wrong.KnownHereOnly, "test_works_in_a_spawned_process", {}, "started by spawn; there it raised KeyError"),
     (wrong.OneThreadOnly, "test_works_in_another_thread", {}, "in another thread"),
+    (wrong.SharedByThreads, "test_threads_may_read_at_once", {}, r"8 threads .* must get their own rows"),
     (wrong.NamelessStore, "test_name_and_location", {}, "the class attribute `name`"),
     (wrong.CatchAll, "test_options_are_explicit", {}, "'options' must be keyword-only and listed by name"),
     (wrong.PathInFingerprint, "test_fingerprint_is_stable", {}, "free of paths"),

@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -194,6 +195,17 @@ class OneThreadOnly(MemoryStore):
         if first != threading.get_ident():
             raise RuntimeError("objects created in a thread can only be used in that same thread")
         return super().read(windows)
+
+
+class SharedByThreads(MemoryStore):
+    """Says that threads may read at once, and keeps what it is asked where they all see it."""
+
+    max_read_threads = 8
+
+    def read(self, windows):
+        self.windows = windows
+        time.sleep(0.001)
+        return super().read(self.windows)
 
 
 class NamelessStore(MemoryStore):
