@@ -11,15 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eden_core.assembly import whole_number
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.layout import EncodedBatch
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
+from eden_core.start_methods import check_start_method
 from eden_core.state import Restored, restored_state, state_of
 from eden_core.tensors import Batch
-from eden_core.workers import WorkerPool, check_start_method
+from eden_core.workers import WorkerPool
 
 BLOCK_ROWS = 64
 BLOCK_TOKENS = BLOCK_ROWS * 8192
@@ -119,9 +121,11 @@ class EdenLoader:
         self.repeat_epoch = repeat_epoch
         self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
-        self._num_workers = num_workers
+        self._num_workers = whole_number("num_workers", num_workers, least=0)
+        self._block_rows = min(BLOCK_ROWS, -(-BLOCK_TOKENS // dataset.seq_length))
         self._worker_options: dict[str, Any] = {
-            "prefetch_factor": prefetch_factor,
+            "block_rows": self._block_rows + micro_batch_size - 1,
+            "prefetch_factor": whole_number("prefetch_factor", prefetch_factor, least=1),
             "persistent": persistent_workers,
             "start_method": start_method,
         }
@@ -152,7 +156,7 @@ class EdenLoader:
                 f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
             )
         ahead: deque[RowBlock] = deque()
-        blocks = self.rank_sampler.blocks(epoch, start, min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length)))
+        blocks = self.rank_sampler.blocks(epoch, start, self._block_rows)
         for encoded in self._fetch(_rows_of(blocks, ahead)):
             block = ahead.popleft()
             batch = self.dataset.tensors(encoded, block.rows, block.repeated)

@@ -1,55 +1,51 @@
-"""Worker processes that do not run the user's script again."""
+"""Worker processes that fetch blocks of rows ahead of the trainer."""
 
 import contextlib
-import multiprocessing.forkserver
-import multiprocessing.popen_forkserver
-import multiprocessing.popen_spawn_posix
-import multiprocessing.spawn
+import logging
+import multiprocessing
 import os
 import pickle
 import resource
 import signal
 import threading
+import time
+import traceback
+from collections import deque
 from collections.abc import Iterator
-from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from multiprocessing.context import BaseContext
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
+import numpy as np
+from numpy.typing import NDArray
 
-from eden_core.errors import ConfigurationError
+from eden_core.errors import ExecutorError
 from eden_core.layout import EncodedBatch
 from eden_core.reader import BatchReader
+from eden_core.slots import SharedSlots
+from eden_core.start_methods import context_of, pickled
 
-START_METHODS = ("forkserver", "spawn", "fork")
+BYTES_A_TOKEN = 16
+"""bytes of a slot for each token of a block: more than bases, weights and what an objective shows take; unused ones are free"""
+_HEAD_BYTES = 1 << 18
+_SMALL_TASKS = 4096
+"""bytes that a pipe holds on any system, whether or not somebody reads them"""
+_SECONDS_TO_END = 5.0
 
-
-class _Fetcher:
-    """What a worker serves: blocks of rows, by the list of their numbers."""
-
-    def __init__(self, reader: BatchReader) -> None:
-        self._reader = reader
-
-    def __getitem__(self, rows: Any) -> EncodedBatch:
-        return self._reader.fetch(rows)
-
-
-class _Plan:
-    """The blocks of the coming pass; a DataLoader asks for them anew at each pass."""
-
-    def __init__(self) -> None:
-        self.blocks: Iterator[Any] = iter(())
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.blocks
+_log = logging.getLogger(__name__)
 
 
 class WorkerPool:
     """Processes that fetch blocks of rows ahead of the trainer, in order.
 
+    Task i goes to worker i modulo `num_workers`, and each has a pipe of its own, so answers need no sorting. Blocks lie in
+    memory that all processes share (see `SharedSlots`); only short messages pass through the pipes. Workers need no torch.
+
     Args:
         reader: what reads them; it is sent to the workers.
         num_workers: processes, at least 1.
+        block_rows: rows of the largest block.
         prefetch_factor: blocks that each worker reads ahead.
         persistent: whether workers live on from one pass to the next.
         start_method: "forkserver", "spawn" or "fork".
@@ -59,41 +55,214 @@ class WorkerPool:
     """
 
     def __init__(
-        self, reader: BatchReader, num_workers: int, *, prefetch_factor: int, persistent: bool, start_method: str
+        self,
+        reader: BatchReader,
+        num_workers: int,
+        *,
+        block_rows: int,
+        prefetch_factor: int,
+        persistent: bool,
+        start_method: str,
     ) -> None:
-        self._plan = _Plan()
-        self._loader: DataLoader[EncodedBatch] = DataLoader(
-            _Fetcher(reader),  # type: ignore[arg-type] # any object with __getitem__ serves
-            sampler=self._plan,
-            batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type] # without a batch size it gets what the fetcher gave
-            num_workers=num_workers,
-            prefetch_factor=prefetch_factor,
-            persistent_workers=persistent,
-            worker_init_fn=_begin,
-            multiprocessing_context=_context(start_method, reader),
-            generator=torch.Generator(),  # else starting workers would draw from the trainer's random numbers
-        )
-        self._running: Any = None
+        self._payload = reader if start_method == "fork" else pickled(reader)
+        self._context = context_of(start_method, None if isinstance(self._payload, BatchReader) else self._payload)
+        self._num_workers, self._persistent = num_workers, persistent
+        self._slots = _slots(num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
+        safe = self._slots.count or prefetch_factor * block_rows * 8 < _SMALL_TASKS
+        self._ahead = num_workers * (prefetch_factor if safe else 1)  # else both ends could wait to write
+        self._workers: list[_Worker] = []
+        self._number = 0
+        self._in_step = True
+        """whether no message is half-way, as after Ctrl-C"""
+        self.by_value = 0
+        """blocks that did not fit into a slot, or found none"""
 
-    def fetch(self, blocks: Iterator[Any]) -> Iterator[EncodedBatch]:
-        """Yield the blocks (arrays of row numbers) as they were asked for."""
-        self._plan.blocks = blocks
-        self._running = iter(self._loader)
-        return self._running  # type: ignore[no-any-return]
+    def fetch(self, blocks: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
+        """Yield the blocks (arrays of row numbers) in the order in which they were asked for.
+
+        The arrays of a block are valid until the next is asked for.
+
+        Raises:
+            ExecutorError: a worker has ended.
+        """
+        this_pass = self._begin_pass()
+        waiting: deque[tuple[_Worker, int]] = deque()
+        turns, free = cycle(self._workers), deque(range(max(self._slots.count, self._ahead + 1)))
+        self._in_step = False
+        for rows in islice(blocks, self._ahead):
+            waiting.append(self._ask(next(turns), free.popleft(), rows))
+        while waiting:
+            self._in_step = False
+            worker, slot = waiting.popleft()
+            encoded = self._answer(worker)
+            for rows in islice(blocks, 1):
+                waiting.append(self._ask(next(turns), free.popleft(), rows))
+            self._in_step = True
+            if isinstance(encoded, _Failure):
+                raise encoded.error
+            yield encoded
+            if self._number != this_pass:
+                raise ExecutorError("another pass has begun, or the workers were stopped: this one cannot go on")
+            free.append(slot)
+        if not self._persistent:
+            self.close()
 
     def close(self) -> None:
         """Stop the workers."""
-        if self._running is not None:
-            self._running._shutdown_workers()  # noqa: SLF001 - DataLoader offers no public way to stop its workers
-            self._loader._iterator = self._running = None  # noqa: SLF001
+        self._number += 1
+        self._slots.begin(self._number)
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.connection.close()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for worker in workers:
+            worker.end(deadline)
+
+    def _begin_pass(self) -> int:
+        """Have all workers wait for tasks: what a pass that was given up has asked for is awaited, unread."""
+        if not (self._in_step and self._persistent):
+            self.close()
+        self._number += 1
+        self._slots.begin(self._number)
+        self._in_step = False
+        for worker in self._workers:
+            while worker.tasks:
+                worker.receive()
+        while len(self._workers) < self._num_workers:
+            self._workers.append(_Worker(len(self._workers), self._context, self._payload, self._slots))
+        self._in_step = True
+        return self._number
+
+    def _ask(self, worker: "_Worker", slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
+        worker.send(self._slots.put(slot, (self._number, slot, rows)))
+        return worker, slot
+
+    def _answer(self, worker: "_Worker") -> "EncodedBatch | _Failure":
+        message = worker.receive()
+        answer: EncodedBatch | _Failure = self._slots.get(message)
+        if len(message) > _SMALL_TASKS:
+            self.by_value += 1
+            if self._slots.count and self.by_value == 1:
+                text = (
+                    "a block of %d bytes is larger than the %d that were set aside, and such blocks are sent at half the speed"
+                )
+                _log.info(text, len(message), self._slots.capacity)
+        return answer
 
 
-def _as_it_is(block: EncodedBatch) -> EncodedBatch:
-    return block
+def _slots(count: int, tokens: int) -> SharedSlots:
+    capacity = tokens * BYTES_A_TOKEN + _HEAD_BYTES
+    if not hasattr(os, "memfd_create"):
+        return SharedSlots(0, capacity)
+    try:
+        return SharedSlots(count, capacity)
+    except OSError as error:
+        _log.warning(
+            "workers have no shared memory, so blocks are copied through pipes, which is slower: %d slots of %d bytes were "
+            "refused (%s)", count, capacity, error,
+        )  # fmt: skip
+        return SharedSlots(0, capacity)
 
 
-def _begin(_: int) -> None:
+class _Worker:
+    """The trainer's side of a worker process."""
+
+    def __init__(self, number: int, context: BaseContext, payload: "BatchReader | bytes", slots: SharedSlots) -> None:
+        self.connection, theirs = context.Pipe()
+        ours = self.connection if isinstance(payload, BatchReader) else None  # a forked process has a copy of it
+        self.process: Any = context.Process(  # type: ignore[attr-defined] # each of the contexts has one
+            target=_serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
+        )
+        self.tasks = 0
+        """tasks that it has not answered"""
+        self.process.start()
+        theirs.close()
+
+    def send(self, message: bytes) -> None:
+        self.tasks += 1
+        try:
+            self.connection.send_bytes(message)
+        except OSError as error:
+            raise self._lost() from error
+
+    def receive(self) -> bytes:
+        try:
+            message: bytes = self.connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        self.tasks -= 1
+        return message
+
+    def end(self, deadline: float) -> None:
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        if self.process.exitcode is None:
+            self.process.terminate()
+            self.process.join()
+
+    def _lost(self) -> ExecutorError:
+        self.process.join(_SECONDS_TO_END)
+        code = self.process.exitcode
+        how = f"exit code {code}"
+        if code is not None and code < 0:
+            how = f"signal {-code} ({signal.strsignal(-code)})"
+            how += ", most likely because memory ran out" if -code == signal.SIGKILL else ""
+        return ExecutorError(
+            f"worker {self.process.name} (process {self.process.pid}) ended unexpectedly with {how}; it may have written why "
+            "above, and with num_workers=0 the trainer reads by itself"
+        )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error of a worker, in place of a block."""
+
+    error: Exception
+
+    @classmethod
+    def of(cls, error: Exception, number: int) -> "_Failure":
+        """Return an error that can be sent, with the place where it came up as a note."""
+        told = "".join(traceback.format_exception(error))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001 - of whatever kind: the user's own error stands in its place
+            error = ExecutorError(f"{type(error).__name__}: {error}")
+        error.add_note(f"in worker {number}:\n{told}")
+        return cls(error)
+
+
+def _serve(payload: "BatchReader | bytes", number: int, connection: Any, other_end: Any, slots: SharedSlots) -> None:
+    """Answer the trainer's tasks until it closes the pipe."""
+    _begin()
+    if other_end is not None:
+        other_end.close()
+    reader: BatchReader | _Failure
+    try:
+        reader = _numbered(payload if isinstance(payload, BatchReader) else pickle.loads(payload), number)
+    except Exception as error:  # noqa: BLE001 - the trainer raises it
+        reader = _Failure.of(error, number)
+    with contextlib.suppress(EOFError, ConnectionError):  # the trainer has closed its end, or ended
+        while True:
+            this_pass, slot, rows = slots.get(connection.recv_bytes())
+            over = slots.is_over(this_pass)
+            connection.send_bytes(b"" if over else _fetched(reader, number, slots, slot, rows))
+
+
+def _fetched(reader: "BatchReader | _Failure", number: int, slots: SharedSlots, slot: int, rows: NDArray[np.int64]) -> bytes:
+    if isinstance(reader, _Failure):
+        return slots.put(None, reader)
+    try:
+        return slots.put(slot, reader.fetch(rows.copy()))
+    except Exception as error:  # noqa: BLE001 - the trainer raises it
+        return slots.put(None, _Failure.of(error, number))
+
+
+def _numbered(reader: BatchReader, number: int) -> BatchReader:
+    """Return the reader, whose warnings name a worker."""
+    sources = (replace(source, patience=replace(source.patience, worker=number)) for source in reader.sources)
+    return replace(reader, sources=tuple(sources))
+
+
+def _begin() -> None:
     """Leave Ctrl-C to the trainer, end with it whatever ends it, and allow as many open files as the system does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     trainer = multiprocessing.parent_process()
@@ -105,71 +274,6 @@ def _begin(_: int) -> None:
 
 
 def _end_with(trainer: Any) -> None:
-    """Wait for the trainer's end; torch watches the parent process, which is the fork server here, and would wait for ever."""
+    """Wait for the trainer's end, which a worker in the midst of a read would not notice else."""
     trainer.join()
     os._exit(1)
-
-
-def check_start_method(start_method: str) -> None:
-    """Raise `ConfigurationError` when there is no such way to start a process."""
-    if start_method not in START_METHODS:
-        raise ConfigurationError(f"start_method is {start_method!r}; expected one of {', '.join(map(repr, START_METHODS))}")
-
-
-def _context(start_method: str, payload: object) -> BaseContext:
-    if start_method == "fork":
-        return multiprocessing.get_context("fork")
-    try:
-        needs_main = b"__main__" in pickle.dumps(payload)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"the dataset cannot be sent to worker processes ({error}); stores, indexes, transforms and tokenizers must "
-            "pickle: their classes and functions belong to the top level of a module. Else use num_workers=0, or "
-            "start_method='fork' at your own risk"
-        ) from error
-    # A class of the user's own script can only be found in a worker by importing that script.
-    context: BaseContext
-    if start_method == "spawn":
-        context = SpawnContext() if needs_main else _QuietSpawnContext()
-    else:
-        context = ForkServerContext() if needs_main else _QuietForkServerContext()
-        context.set_forkserver_preload(["eden_core.workers"])  # torch is then imported once, not in every worker
-    return context
-
-
-@contextlib.contextmanager
-def _main_left_out() -> Iterator[None]:
-    """Start a process without having it import the user's script, which may be unguarded (`if __name__ == "__main__"`)."""
-    original = multiprocessing.spawn.get_preparation_data
-
-    def prepared(name: str) -> dict[str, Any]:
-        data: dict[str, Any] = original(name)
-        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
-
-    multiprocessing.spawn.get_preparation_data = prepared
-    try:
-        yield
-    finally:
-        multiprocessing.spawn.get_preparation_data = original
-
-
-class _QuietForkServerProcess(ForkServerProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's own name
-        with _main_left_out():
-            return multiprocessing.popen_forkserver.Popen(process_obj)
-
-
-class _QuietSpawnProcess(SpawnProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's own name
-        with _main_left_out():
-            return multiprocessing.popen_spawn_posix.Popen(process_obj)
-
-
-class _QuietForkServerContext(ForkServerContext):
-    Process = _QuietForkServerProcess
-
-
-class _QuietSpawnContext(SpawnContext):
-    Process = _QuietSpawnProcess
