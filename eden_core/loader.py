@@ -269,12 +269,13 @@ class EdenLoader:
     def _micro_batches(self, batch: Batch, encoded: EncodedBatch) -> Iterator[Batch]:
         size, shapes, layout = self.rank_sampler.micro_batch_size, self.dataset.batches, self.dataset.reader.layout
         used = None if shapes.pad_to_multiple_of is None else layout.used(encoded)
-        for start in range(0, len(batch["tokens"]), size):
-            part = {key: value[start : start + size] for key, value in batch.items()}
+        keys, columns = tuple(batch), [torch.split(value, size) for value in batch.values()]
+        for number, values in enumerate(zip(*columns, strict=True)):
+            part = dict(zip(keys, values, strict=True))
             if shapes.attention_mask:
                 part = shapes.masked(part, self.dataset.seq_length, causal=self.dataset.reader.objective.shifted)
             if used is not None:
-                part = shapes.trimmed(part, used[start : start + size], self.dataset.seq_length)
+                part = shapes.trimmed(part, used[number * size : (number + 1) * size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
     def _compare(self, batch: Batch, block: RowBlock) -> None:

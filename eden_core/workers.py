@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from itertools import islice
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -24,7 +24,7 @@ from eden_core.errors import ExecutorError
 from eden_core.layout import EncodedBatch
 from eden_core.reader import BatchReader
 from eden_core.slots import SharedSlots
-from eden_core.start_methods import context_of, pickled
+from eden_core.start_methods import prepared
 
 BYTES_A_TOKEN = 16
 """bytes of a slot for each token of a block: more than bases, weights and what an objective shows take; unused ones are free"""
@@ -32,6 +32,8 @@ _HEAD_BYTES = 1 << 18
 _SMALL_TASKS = 4096
 """bytes that a pipe holds on any system, whether or not somebody reads them"""
 _SECONDS_TO_END = 5.0
+_PASS, _ANSWERED = 0, 1
+"""counters: the number of the pass, and from here on the tasks that each worker has answered"""
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +41,10 @@ _log = logging.getLogger(__name__)
 class WorkerPool:
     """Processes that fetch blocks of rows ahead of the trainer, in order.
 
-    Task i goes to worker i modulo `num_workers`, and each has a pipe of its own, so answers need no sorting. Blocks lie in
-    memory that all processes share (see `SharedSlots`); only short messages pass through the pipes. Workers need no torch.
+    A task goes to the worker that has the least to do; of several, to the one that was asked last: where the trainer is slower
+    than its workers, one reads all, with warm caches. Each has a pipe of its own and answers in order, so that answers need no
+    sorting. Blocks lie in memory that all processes share (see `SharedSlots`), and only short messages pass through the pipes.
+    Workers need no torch.
 
     Args:
         reader: what reads them; it is sent to the workers.
@@ -64,10 +68,9 @@ class WorkerPool:
         persistent: bool,
         start_method: str,
     ) -> None:
-        self._payload = reader if start_method == "fork" else pickled(reader)
-        self._context = context_of(start_method, None if isinstance(self._payload, BatchReader) else self._payload)
+        self._context, self._payload = prepared(start_method, reader)
         self._num_workers, self._persistent = num_workers, persistent
-        self._slots = _slots(num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
+        self._slots = _slots(num_workers, num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
         safe = self._slots.count or prefetch_factor * block_rows * 8 < _SMALL_TASKS
         self._ahead = num_workers * (prefetch_factor if safe else 1)  # else both ends could wait to write
         self._workers: list[_Worker] = []
@@ -87,16 +90,16 @@ class WorkerPool:
         """
         this_pass = self._begin_pass()
         waiting: deque[tuple[_Worker, int]] = deque()
-        turns, free = cycle(self._workers), deque(range(max(self._slots.count, self._ahead + 1)))
+        free = list(range(self._ahead + 1))
         self._in_step = False
         for rows in islice(blocks, self._ahead):
-            waiting.append(self._ask(next(turns), free.popleft(), rows))
+            waiting.append(self._ask(free.pop(), rows))
         while waiting:
             self._in_step = False
             worker, slot = waiting.popleft()
             encoded = self._answer(worker)
             for rows in islice(blocks, 1):
-                waiting.append(self._ask(next(turns), free.popleft(), rows))
+                waiting.append(self._ask(free.pop(), rows))
             self._in_step = True
             if isinstance(encoded, _Failure):
                 raise encoded.error
@@ -105,12 +108,16 @@ class WorkerPool:
                 raise ExecutorError("another pass has begun, or the workers were stopped: this one cannot go on")
             free.append(slot)
         if not self._persistent:
-            self.close()
+            self._stop()
 
     def close(self) -> None:
-        """Stop the workers."""
+        """Stop the workers for good."""
+        self._stop()
+        self._slots.close()
+
+    def _stop(self) -> None:
         self._number += 1
-        self._slots.begin(self._number)
+        self._slots.counters[_PASS] = self._number
         workers, self._workers = self._workers, []
         for worker in workers:
             worker.connection.close()
@@ -121,47 +128,46 @@ class WorkerPool:
     def _begin_pass(self) -> int:
         """Have all workers wait for tasks: what a pass that was given up has asked for is awaited, unread."""
         if not (self._in_step and self._persistent):
-            self.close()
+            self._stop()
         self._number += 1
-        self._slots.begin(self._number)
+        self._slots.counters[_PASS] = self._number
         self._in_step = False
         for worker in self._workers:
-            while worker.tasks:
+            while worker.unread:
                 worker.receive()
         while len(self._workers) < self._num_workers:
             self._workers.append(_Worker(len(self._workers), self._context, self._payload, self._slots))
         self._in_step = True
         return self._number
 
-    def _ask(self, worker: "_Worker", slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
+    def _ask(self, slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
+        worker = min(self._workers, key=_Worker.to_do)  # the first of several
+        self._workers.remove(worker)
+        self._workers.insert(0, worker)
         worker.send(self._slots.put(slot, (self._number, slot, rows)))
         return worker, slot
 
     def _answer(self, worker: "_Worker") -> "EncodedBatch | _Failure":
         message = worker.receive()
         answer: EncodedBatch | _Failure = self._slots.get(message)
-        if len(message) > _SMALL_TASKS:
+        if isinstance(answer, EncodedBatch) and not self._slots.is_placed(message):
             self.by_value += 1
-            if self._slots.count and self.by_value == 1:
-                text = (
-                    "a block of %d bytes is larger than the %d that were set aside, and such blocks are sent at half the speed"
-                )
+            if self.by_value == 1 and self._slots.count:
+                text = "a block of %d bytes does not fit into the %d that were set aside; such blocks are sent more slowly"
                 _log.info(text, len(message), self._slots.capacity)
         return answer
 
 
-def _slots(count: int, tokens: int) -> SharedSlots:
-    capacity = tokens * BYTES_A_TOKEN + _HEAD_BYTES
+def _slots(num_workers: int, count: int, tokens: int) -> SharedSlots:
+    capacity, counters = tokens * BYTES_A_TOKEN + _HEAD_BYTES, 1 + num_workers
     if not hasattr(os, "memfd_create"):
-        return SharedSlots(0, capacity)
+        return SharedSlots(0, capacity, counters)
     try:
-        return SharedSlots(count, capacity)
+        return SharedSlots(count, capacity, counters)
     except OSError as error:
-        _log.warning(
-            "workers have no shared memory, so blocks are copied through pipes, which is slower: %d slots of %d bytes were "
-            "refused (%s)", count, capacity, error,
-        )  # fmt: skip
-        return SharedSlots(0, capacity)
+        text = "blocks are copied through pipes, which is slower: %d pieces of %d bytes of shared memory were refused (%s)"
+        _log.warning(text, count, capacity, error)
+        return SharedSlots(0, capacity, counters)
 
 
 class _Worker:
@@ -173,27 +179,37 @@ class _Worker:
         self.process: Any = context.Process(  # type: ignore[attr-defined] # each of the contexts has one
             target=_serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
         )
-        self.tasks = 0
-        """tasks that it has not answered"""
+        self._slots, self._counter, self._sent = slots, _ANSWERED + number, 0
+        self.unread = 0
+        """tasks whose answers were not received"""
+        slots.counters[self._counter] = 0
         self.process.start()
         theirs.close()
 
+    def to_do(self) -> int:
+        """Return how many tasks it has not answered, as far as it is known."""
+        return self._sent - self._slots.counters[self._counter] if self._slots.count else self.unread
+
     def send(self, message: bytes) -> None:
-        self.tasks += 1
+        """Give it a task."""
+        self._sent += 1
+        self.unread += 1
         try:
             self.connection.send_bytes(message)
         except OSError as error:
             raise self._lost() from error
 
     def receive(self) -> bytes:
+        """Return its next answer."""
         try:
             message: bytes = self.connection.recv_bytes()
         except (EOFError, OSError) as error:
             raise self._lost() from error
-        self.tasks -= 1
+        self.unread -= 1
         return message
 
     def end(self, deadline: float) -> None:
+        """Wait for its end; at the deadline, end it."""
         self.process.join(max(0.0, deadline - time.monotonic()))
         if self.process.exitcode is None:
             self.process.terminate()
@@ -223,7 +239,7 @@ class _Failure:
         """Return an error that can be sent, with the place where it came up as a note."""
         told = "".join(traceback.format_exception(error))
         try:
-            pickle.loads(pickle.dumps(error))
+            pickle.loads(pickle.dumps(error))  # noqa: S301
         except Exception:  # noqa: BLE001 - of whatever kind: the user's own error stands in its place
             error = ExecutorError(f"{type(error).__name__}: {error}")
         error.add_note(f"in worker {number}:\n{told}")
@@ -237,14 +253,15 @@ def _serve(payload: "BatchReader | bytes", number: int, connection: Any, other_e
         other_end.close()
     reader: BatchReader | _Failure
     try:
-        reader = _numbered(payload if isinstance(payload, BatchReader) else pickle.loads(payload), number)
+        reader = _numbered(payload if isinstance(payload, BatchReader) else pickle.loads(payload), number)  # noqa: S301
     except Exception as error:  # noqa: BLE001 - the trainer raises it
         reader = _Failure.of(error, number)
     with contextlib.suppress(EOFError, ConnectionError):  # the trainer has closed its end, or ended
         while True:
             this_pass, slot, rows = slots.get(connection.recv_bytes())
-            over = slots.is_over(this_pass)
+            over = slots.count and slots.counters[_PASS] != this_pass
             connection.send_bytes(b"" if over else _fetched(reader, number, slots, slot, rows))
+            slots.counters[_ANSWERED + number] += 1
 
 
 def _fetched(reader: "BatchReader | _Failure", number: int, slots: SharedSlots, slot: int, rows: NDArray[np.int64]) -> bytes:
