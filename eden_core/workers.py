@@ -41,10 +41,10 @@ _log = logging.getLogger(__name__)
 class WorkerPool:
     """Processes that fetch blocks of rows ahead of the trainer, in order.
 
-    A task goes to the worker that has the least to do; of several, to the one that was asked last: where the trainer is slower
-    than its workers, one reads all, with warm caches. Each has a pipe of its own and answers in order, so that answers need no
-    sorting. Blocks lie in memory that all processes share (see `SharedSlots`), and only short messages pass through the pipes.
-    Workers need no torch.
+    A task goes to the worker that has the least to do. Where the trainer is the slower one, so that most blocks that were asked
+    for are ready, tasks go to as few workers as can be, whose caches are warm, and the others leave the processors alone. Each
+    has a pipe of its own and answers in order, so that answers need no sorting. Blocks lie in memory that all processes share
+    (see `SharedSlots`), and only short messages pass through the pipes. Workers need no torch.
 
     Args:
         reader: what reads them; it is sent to the workers.
@@ -72,7 +72,8 @@ class WorkerPool:
         self._num_workers, self._persistent = num_workers, persistent
         self._slots = _slots(num_workers, num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
         safe = self._slots.count or prefetch_factor * block_rows * 8 < _SMALL_TASKS
-        self._ahead = num_workers * (prefetch_factor if safe else 1)  # else both ends could wait to write
+        self._prefetch_factor = prefetch_factor if safe else 1  # else both ends could wait to write
+        self._ahead = num_workers * self._prefetch_factor
         self._workers: list[_Worker] = []
         self._number = 0
         self._in_step = True
@@ -141,11 +142,20 @@ class WorkerPool:
         return self._number
 
     def _ask(self, slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
-        worker = min(self._workers, key=_Worker.to_do)  # the first of several
+        worker = self._next_worker()
         self._workers.remove(worker)
         self._workers.insert(0, worker)
         worker.send(self._slots.put(slot, (self._number, slot, rows)))
         return worker, slot
+
+    def _next_worker(self) -> "_Worker":
+        """Return who gets the next task; `_workers` are in the order in which they were asked last."""
+        to_do = [worker.to_do() for worker in self._workers]
+        most = min(to_do)
+        ready = sum(worker.unread for worker in self._workers) - sum(to_do)
+        if 2 * ready >= self._ahead:
+            most = max(most, self._prefetch_factor - 1)
+        return next(worker for worker, tasks in zip(self._workers, to_do, strict=True) if tasks <= most)
 
     def _answer(self, worker: "_Worker") -> "EncodedBatch | _Failure":
         message = worker.receive()
