@@ -72,7 +72,7 @@ def _preloaded(modules: set[str]) -> list[str]:
     ours = {name for name in modules if name.startswith("eden_")}
     packages = {name.partition(".")[0] for name in modules - ours}
     others = packages - set(sys.stdlib_module_names) - {"None", "numpy", "tokenizers"}
-    return ["eden_core.workers", *sorted(ours), *(["torch"] if others else [])]
+    return ["eden_core.serving", *sorted(ours), *(["torch"] if others else [])]
 
 
 @contextlib.contextmanager

@@ -1,18 +1,11 @@
 """Worker processes that fetch blocks of rows ahead of the trainer."""
 
-import contextlib
 import logging
-import multiprocessing
 import os
-import pickle
-import resource
 import signal
-import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -23,6 +16,7 @@ from numpy.typing import NDArray
 from eden_core.errors import ExecutorError
 from eden_core.layout import EncodedBatch
 from eden_core.reader import BatchReader
+from eden_core.serving import ANSWERED, PASS, Failure, serve
 from eden_core.slots import SharedSlots
 from eden_core.start_methods import prepared
 
@@ -32,8 +26,6 @@ _HEAD_BYTES = 1 << 18
 _SMALL_TASKS = 4096
 """bytes that a pipe holds on any system, whether or not somebody reads them"""
 _SECONDS_TO_END = 5.0
-_PASS, _ANSWERED = 0, 1
-"""counters: the number of the pass, and from here on the tasks that each worker has answered"""
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +94,7 @@ class WorkerPool:
             for rows in islice(blocks, 1):
                 waiting.append(self._ask(free.pop(), rows))
             self._in_step = True
-            if isinstance(encoded, _Failure):
+            if isinstance(encoded, Failure):
                 raise encoded.error
             yield encoded
             if self._number != this_pass:
@@ -118,7 +110,7 @@ class WorkerPool:
 
     def _stop(self) -> None:
         self._number += 1
-        self._slots.counters[_PASS] = self._number
+        self._slots.counters[PASS] = self._number
         workers, self._workers = self._workers, []
         for worker in workers:
             worker.connection.close()
@@ -131,7 +123,7 @@ class WorkerPool:
         if not (self._in_step and self._persistent):
             self._stop()
         self._number += 1
-        self._slots.counters[_PASS] = self._number
+        self._slots.counters[PASS] = self._number
         self._in_step = False
         for worker in self._workers:
             while worker.unread:
@@ -157,9 +149,9 @@ class WorkerPool:
             most = max(most, self._prefetch_factor - 1)
         return next(worker for worker, tasks in zip(self._workers, to_do, strict=True) if tasks <= most)
 
-    def _answer(self, worker: "_Worker") -> "EncodedBatch | _Failure":
+    def _answer(self, worker: "_Worker") -> "EncodedBatch | Failure":
         message = worker.receive()
-        answer: EncodedBatch | _Failure = self._slots.get(message)
+        answer: EncodedBatch | Failure = self._slots.get(message)
         if isinstance(answer, EncodedBatch) and not self._slots.is_placed(message):
             self.by_value += 1
             if self.by_value == 1 and self._slots.count:
@@ -187,9 +179,9 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         ours = self.connection if isinstance(payload, BatchReader) else None  # a forked process has a copy of it
         self.process: Any = context.Process(  # type: ignore[attr-defined] # each of the contexts has one
-            target=_serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
+            target=serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
         )
-        self._slots, self._counter, self._sent = slots, _ANSWERED + number, 0
+        self._slots, self._counter, self._sent = slots, ANSWERED + number, 0
         self.unread = 0
         """tasks whose answers were not received"""
         slots.counters[self._counter] = 0
@@ -236,71 +228,3 @@ class _Worker:
             f"worker {self.process.name} (process {self.process.pid}) ended unexpectedly with {how}; it may have written why "
             "above, and with num_workers=0 the trainer reads by itself"
         )
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An error of a worker, in place of a block."""
-
-    error: Exception
-
-    @classmethod
-    def of(cls, error: Exception, number: int) -> "_Failure":
-        """Return an error that can be sent, with the place where it came up as a note."""
-        told = "".join(traceback.format_exception(error))
-        try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301
-        except Exception:  # noqa: BLE001 - of whatever kind: the user's own error stands in its place
-            error = ExecutorError(f"{type(error).__name__}: {error}")
-        error.add_note(f"in worker {number}:\n{told}")
-        return cls(error)
-
-
-def _serve(payload: "BatchReader | bytes", number: int, connection: Any, other_end: Any, slots: SharedSlots) -> None:
-    """Answer the trainer's tasks until it closes the pipe."""
-    _begin()
-    if other_end is not None:
-        other_end.close()
-    reader: BatchReader | _Failure
-    try:
-        reader = _numbered(payload if isinstance(payload, BatchReader) else pickle.loads(payload), number)  # noqa: S301
-    except Exception as error:  # noqa: BLE001 - the trainer raises it
-        reader = _Failure.of(error, number)
-    with contextlib.suppress(EOFError, ConnectionError):  # the trainer has closed its end, or ended
-        while True:
-            this_pass, slot, rows = slots.get(connection.recv_bytes())
-            over = slots.count and slots.counters[_PASS] != this_pass
-            connection.send_bytes(b"" if over else _fetched(reader, number, slots, slot, rows))
-            slots.counters[_ANSWERED + number] += 1
-
-
-def _fetched(reader: "BatchReader | _Failure", number: int, slots: SharedSlots, slot: int, rows: NDArray[np.int64]) -> bytes:
-    if isinstance(reader, _Failure):
-        return slots.put(None, reader)
-    try:
-        return slots.put(slot, reader.fetch(rows.copy()))
-    except Exception as error:  # noqa: BLE001 - the trainer raises it
-        return slots.put(None, _Failure.of(error, number))
-
-
-def _numbered(reader: BatchReader, number: int) -> BatchReader:
-    """Return the reader, whose warnings name a worker."""
-    sources = (replace(source, patience=replace(source.patience, worker=number)) for source in reader.sources)
-    return replace(reader, sources=tuple(sources))
-
-
-def _begin() -> None:
-    """Leave Ctrl-C to the trainer, end with it whatever ends it, and allow as many open files as the system does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    trainer = multiprocessing.parent_process()
-    if trainer is not None:
-        threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _end_with(trainer: Any) -> None:
-    """Wait for the trainer's end, which a worker in the midst of a read would not notice else."""
-    trainer.join()
-    os._exit(1)

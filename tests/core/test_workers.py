@@ -15,7 +15,6 @@ import pytest
 from in_workers import Broken, Failing, Slow, Triplets
 
 from eden_core import EdenDataset, errors, workers
-from eden_core.start_methods import _preloaded
 from eden_core.workers import WorkerPool
 
 KINDS = {
@@ -260,13 +259,3 @@ def maps_slots(pid: bytes) -> bool:
         return "eden-slots" in Path(f"/proc/{int(pid)}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def test_workers_need_no_torch():
-    code = "import sys, eden_core.workers; assert not {'torch', 'lightning', 'polars'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_fork_server_imports_what_is_ours_and_torch_where_others_may_use_it():
-    assert _preloaded({"eden_sqlite.store", "numpy", "collections"}) == ["eden_core.workers", "eden_sqlite.store"]
-    assert _preloaded({"eden_core.order", "laboratory.transforms"})[-1] == "torch"
