@@ -12,16 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from eden_core.ahead import OneAhead
+from eden_core.assembly import whole_number
 from eden_core.dataset import EdenDataset
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
+from eden_core.start_methods import check_start_method
 from eden_core.state import Restored, restored_state, state_of
 from eden_core.tensors import Batch, expanded
 from eden_core.waits import WaitMeter
-from eden_core.workers import WorkerPool, check_start_method
+from eden_core.workers import WorkerPool
 
 BLOCK_ROWS = 64
 BLOCK_TOKENS = BLOCK_ROWS * 8192
@@ -30,9 +32,21 @@ BLOCK_TOKENS = BLOCK_ROWS * 8192
 LAST_BLOCK_SECONDS = 5.0
 """how long closing waits for the block that is being fetched, before it stops the workers all the same"""
 
-LaidOut = tuple[RowBlock, EncodedBatch, Batch]
-
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class LaidOut:
+    """A block as tensors, with what else is known of it; nothing here lies in the memory that blocks travel in."""
+
+    block: RowBlock
+    batch: Batch
+    used: NDArray[np.int64]
+    """[B], tokens of each row that are no padding"""
+    unread: NDArray[np.bool_]
+    """[B], rows of which something could not be read"""
+    weighted: bool
+    """whether rows may have no loss weight at all"""
 
 
 @dataclass(frozen=True)
@@ -136,9 +150,11 @@ class EdenLoader:
         self._pool: WorkerPool | None = None
         self._ahead: OneAhead[LaidOut] | None = None
         self._waits = WaitMeter(num_workers if rank == 0 else 0)
-        self._num_workers = num_workers
+        self._num_workers = whole_number("num_workers", num_workers, least=0)
+        self._block_rows = min(BLOCK_ROWS, -(-BLOCK_TOKENS // dataset.seq_length))
         self._worker_options: dict[str, Any] = {
-            "prefetch_factor": prefetch_factor,
+            "block_rows": self._block_rows + micro_batch_size - 1,
+            "prefetch_factor": whole_number("prefetch_factor", prefetch_factor, least=1),
             "persistent": persistent_workers,
             "start_method": start_method,
         }
@@ -169,11 +185,11 @@ class EdenLoader:
                 f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
             )
         self._waits.start()
-        for block, encoded, batch in self._blocks(epoch, start):
-            self._count(encoded, batch, block.repeated)
-            for part in self._micro_batches(batch, encoded):
+        for laid_out in self._blocks(epoch, start):
+            self._count(laid_out)
+            for part in self._micro_batches(laid_out):
                 if self._check_ranks:
-                    self._compare(part, block)
+                    self._compare(part, laid_out.block)
                 self._done += 1
                 self._waits.given()
                 yield part
@@ -279,8 +295,7 @@ class EdenLoader:
     def _blocks(self, epoch: int, start: int) -> Iterator[LaidOut]:
         """Return the blocks of a pass, laid out; with workers, the next one is being laid out while one is used."""
         self._stop_ahead()
-        rows = min(BLOCK_ROWS, -(-BLOCK_TOKENS // self.dataset.seq_length))
-        blocks = self.rank_sampler.blocks(epoch, start, rows, max(1, self._num_workers))
+        blocks = self.rank_sampler.blocks(epoch, start, self._block_rows, max(1, self._num_workers))
         asked: deque[RowBlock] = deque()
         laid_out = self._lay_out(self._fetch(_rows_of(blocks, asked)), asked)
         if not self._num_workers:
@@ -291,7 +306,13 @@ class EdenLoader:
     def _lay_out(self, fetched: Iterator[EncodedBatch], asked: deque[RowBlock]) -> Iterator[LaidOut]:
         for encoded in fetched:
             block = asked.popleft()
-            yield block, encoded, self.dataset.tensors(encoded, block.rows, block.repeated, narrow=self._narrow)
+            batch = self.dataset.tensors(encoded, block.rows, block.repeated, narrow=self._narrow)
+            unread = np.zeros_like(block.repeated)
+            if encoded.unread is not None:
+                unread[encoded.batch.picks.rows[encoded.unread]] = True
+            layout = self.dataset.reader.layout
+            weighted = layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout)
+            yield LaidOut(block, batch, layout.used(encoded), unread, weighted)
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
@@ -301,15 +322,15 @@ class EdenLoader:
             self._pool = WorkerPool(reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _micro_batches(self, batch: Batch, encoded: EncodedBatch) -> Iterator[Batch]:
-        size, shapes, layout = self.rank_sampler.micro_batch_size, self.dataset.batches, self.dataset.reader.layout
-        used = None if shapes.pad_to_multiple_of is None else layout.used(encoded)
-        for start in range(0, len(batch["tokens"]), size):
-            part = {key: value[start : start + size] for key, value in batch.items()}
+    def _micro_batches(self, laid_out: LaidOut) -> Iterator[Batch]:
+        size, shapes, batch = self.rank_sampler.micro_batch_size, self.dataset.batches, laid_out.batch
+        keys, columns = tuple(batch), [torch.split(value, size) for value in batch.values()]
+        for number, values in enumerate(zip(*columns, strict=True)):
+            part = dict(zip(keys, values, strict=True))
             if shapes.attention_mask:
                 part = shapes.masked(part, self.dataset.seq_length, causal=self.dataset.reader.objective.shifted)
-            if used is not None:
-                part = shapes.trimmed(part, used[start : start + size], self.dataset.seq_length)
+            if shapes.pad_to_multiple_of is not None:
+                part = shapes.trimmed(part, laid_out.used[number * size : (number + 1) * size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
     def _compare(self, batch: Batch, block: RowBlock) -> None:
@@ -328,18 +349,14 @@ class EdenLoader:
         )
         compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, str(self.dataset.fingerprint), plan))
 
-    def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
+    def _count(self, laid_out: LaidOut) -> None:
         """Count rows that could not be read, and those whose letters or transforms leave no loss weight at all."""
-        self._counts["read"] += int((~repeated).sum())
-        unread = np.zeros_like(repeated)
-        if encoded.unread is not None:
-            unread[encoded.batch.picks.rows[encoded.unread]] = True
-            unread &= ~repeated
-        self._counts["unread"] += int(unread.sum())
-        layout = self.dataset.reader.layout
-        if layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout):
-            without = (batch["loss_mask"].sum(1) == 0).numpy()
-            self._counts["without weight"] += int((without & ~repeated & ~unread).sum())
+        told = ~laid_out.block.repeated
+        self._counts["read"] += int(told.sum())
+        self._counts["unread"] += int((laid_out.unread & told).sum())
+        if laid_out.weighted:
+            without = (laid_out.batch["loss_mask"].sum(1) == 0).numpy()
+            self._counts["without weight"] += int((without & told & ~laid_out.unread).sum())
 
     def _report(self) -> None:
         for what, text in (("without weight", "had no loss weight at all"), ("unread", "could not be read and were masked")):

@@ -45,6 +45,7 @@ class Patience:
         warning_seconds: seconds after which a read that is not over is warned about; 0: never.
         back_off: seconds to wait before each further attempt after a transient error.
         rank: which rank to name in warnings; None: what the environment says.
+        worker: which worker to name in warnings; None: what torch says.
 
     Raises:
         ConfigurationError: an argument is out of its range.
@@ -54,6 +55,7 @@ class Patience:
     warning_seconds: float = 120.0
     back_off: tuple[float, ...] = BACK_OFF
     rank: int | None = None
+    worker: int | None = None
 
     def __post_init__(self) -> None:
         if self.on_read_error not in {"raise", "mask"}:
@@ -144,9 +146,10 @@ class Patience:
     def who(self) -> str:
         """The rank and worker that this process is."""
         rank = self.rank if self.rank is not None else os.environ.get("RANK") or os.environ.get("SLURM_PROCID", "0")
-        torch_data = sys.modules.get("torch.utils.data")
-        worker = None if torch_data is None else torch_data.get_worker_info()
-        return f"rank {rank}, " + (f"worker {worker.id}" if worker else "no worker")
+        worker, torch_data = self.worker, sys.modules.get("torch.utils.data")
+        if worker is None and torch_data is not None and (info := torch_data.get_worker_info()) is not None:
+            worker = info.id
+        return f"rank {rank}, " + ("no worker" if worker is None else f"worker {worker}")
 
 
 def _has_holes(bases: Ragged[np.uint8]) -> bool:

@@ -1,55 +1,47 @@
-"""Worker processes that do not run the user's script again."""
+"""Worker processes that fetch blocks of rows ahead of the trainer."""
 
-import contextlib
-import multiprocessing.forkserver
-import multiprocessing.popen_forkserver
-import multiprocessing.popen_spawn_posix
-import multiprocessing.spawn
+import logging
 import os
-import pickle
-import resource
 import signal
-import threading
+import time
+from collections import deque
 from collections.abc import Iterator
-from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from itertools import islice
+from multiprocessing.context import BaseContext
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
+import numpy as np
+from numpy.typing import NDArray
 
 from eden_core.encoded import EncodedBatch
-from eden_core.errors import ConfigurationError
+from eden_core.errors import ExecutorError
 from eden_core.reader import BatchReader
+from eden_core.serving import ANSWERED, PASS, Failure, serve
+from eden_core.slots import SharedSlots
+from eden_core.start_methods import prepared
 
-START_METHODS = ("forkserver", "spawn", "fork")
+BYTES_A_TOKEN = 16
+"""bytes of a slot for each token of a block: more than bases, weights and what an objective shows take; unused ones are free"""
+_HEAD_BYTES = 1 << 18
+_SMALL_TASKS = 4096
+"""bytes that a pipe holds on any system, whether or not somebody reads them"""
+_SECONDS_TO_END = 5.0
 
-
-class _Fetcher:
-    """What a worker serves: blocks of rows, by the list of their numbers."""
-
-    def __init__(self, reader: BatchReader) -> None:
-        self._reader = reader
-
-    def __getitem__(self, rows: Any) -> EncodedBatch:
-        return self._reader.fetch(rows)
-
-
-class _Plan:
-    """The blocks of the coming pass; a DataLoader asks for them anew at each pass."""
-
-    def __init__(self) -> None:
-        self.blocks: Iterator[Any] = iter(())
-
-    def __iter__(self) -> Iterator[Any]:
-        return self.blocks
+_log = logging.getLogger(__name__)
 
 
 class WorkerPool:
     """Processes that fetch blocks of rows ahead of the trainer, in order.
 
+    A task goes to the worker that has the least to do. Where the trainer is the slower one, so that most blocks that were asked
+    for are ready, tasks go to as few workers as can be, whose caches are warm, and the others leave the processors alone. Each
+    has a pipe of its own and answers in order, so that answers need no sorting. Blocks lie in memory that all processes share
+    (see `SharedSlots`), and only short messages pass through the pipes. Workers need no torch.
+
     Args:
         reader: what reads them; it is sent to the workers.
         num_workers: processes, at least 1.
+        block_rows: rows of the largest block.
         prefetch_factor: blocks that each worker reads ahead.
         persistent: whether workers live on from one pass to the next.
         start_method: "forkserver", "spawn" or "fork".
@@ -59,117 +51,180 @@ class WorkerPool:
     """
 
     def __init__(
-        self, reader: BatchReader, num_workers: int, *, prefetch_factor: int, persistent: bool, start_method: str
+        self,
+        reader: BatchReader,
+        num_workers: int,
+        *,
+        block_rows: int,
+        prefetch_factor: int,
+        persistent: bool,
+        start_method: str,
     ) -> None:
-        self._plan = _Plan()
-        self._loader: DataLoader[EncodedBatch] = DataLoader(
-            _Fetcher(reader),  # type: ignore[arg-type] # any object with __getitem__ serves
-            sampler=self._plan,
-            batch_size=None,
-            collate_fn=_as_it_is,  # type: ignore[arg-type] # without a batch size it gets what the fetcher gave
-            num_workers=num_workers,
-            prefetch_factor=prefetch_factor,
-            persistent_workers=persistent,
-            worker_init_fn=_begin,
-            multiprocessing_context=_context(start_method, reader),
-            generator=torch.Generator(),  # else starting workers would draw from the trainer's random numbers
-        )
-        self._running: Any = None
+        self._context, self._payload = prepared(start_method, reader)
+        self._num_workers, self._persistent = num_workers, persistent
+        self._slots = _slots(num_workers, num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
+        safe = self._slots.count or prefetch_factor * block_rows * 8 < _SMALL_TASKS
+        self._prefetch_factor = prefetch_factor if safe else 1  # else both ends could wait to write
+        self._ahead = num_workers * self._prefetch_factor
+        self._workers: list[_Worker] = []
+        self._number = 0
+        self._in_step = True
+        """whether no message is half-way, as after Ctrl-C"""
+        self.by_value = 0
+        """blocks that did not fit into a slot, or found none"""
 
-    def fetch(self, blocks: Iterator[Any]) -> Iterator[EncodedBatch]:
-        """Yield the blocks (arrays of row numbers) as they were asked for."""
-        self._plan.blocks = blocks
-        self._running = iter(self._loader)
-        return self._running  # type: ignore[no-any-return]
+    def fetch(self, blocks: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
+        """Yield the blocks (arrays of row numbers) in the order in which they were asked for.
+
+        The arrays of a block are valid until the next is asked for.
+
+        Raises:
+            ExecutorError: a worker has ended.
+        """
+        this_pass = self._begin_pass()
+        waiting: deque[tuple[_Worker, int]] = deque()
+        free = list(range(self._ahead + 1))
+        self._in_step = False
+        for rows in islice(blocks, self._ahead):
+            waiting.append(self._ask(free.pop(), rows))
+        while waiting:
+            self._in_step = False
+            worker, slot = waiting.popleft()
+            encoded = self._answer(worker)
+            for rows in islice(blocks, 1):
+                waiting.append(self._ask(free.pop(), rows))
+            self._in_step = True
+            if isinstance(encoded, Failure):
+                raise encoded.error
+            yield encoded
+            if self._number != this_pass:
+                raise ExecutorError("another pass has begun, or the workers were stopped: this one cannot go on")
+            free.append(slot)
+        if not self._persistent:
+            self._stop()
 
     def close(self) -> None:
-        """Stop the workers."""
-        if self._running is not None:
-            self._running._shutdown_workers()  # noqa: SLF001 - DataLoader offers no public way to stop its workers
-            self._loader._iterator = self._running = None  # noqa: SLF001
+        """Stop the workers for good."""
+        self._stop()
+        self._slots.close()
+
+    def _stop(self) -> None:
+        self._number += 1
+        self._slots.counters[PASS] = self._number
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.connection.close()
+        deadline = time.monotonic() + _SECONDS_TO_END
+        for worker in workers:
+            worker.end(deadline)
+
+    def _begin_pass(self) -> int:
+        """Have all workers wait for tasks: what a pass that was given up has asked for is awaited, unread."""
+        if not (self._in_step and self._persistent):
+            self._stop()
+        self._number += 1
+        self._slots.counters[PASS] = self._number
+        self._in_step = False
+        for worker in self._workers:
+            while worker.unread:
+                worker.receive()
+        while len(self._workers) < self._num_workers:
+            self._workers.append(_Worker(len(self._workers), self._context, self._payload, self._slots))
+        self._in_step = True
+        return self._number
+
+    def _ask(self, slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
+        worker = self._next_worker()
+        self._workers.remove(worker)
+        self._workers.insert(0, worker)
+        worker.send(self._slots.put(slot, (self._number, slot, rows)))
+        return worker, slot
+
+    def _next_worker(self) -> "_Worker":
+        """Return who gets the next task; `_workers` are in the order in which they were asked last."""
+        to_do = [worker.to_do() for worker in self._workers]
+        most = min(to_do)
+        ready = sum(worker.unread for worker in self._workers) - sum(to_do)
+        if 2 * ready >= self._ahead:
+            most = max(most, self._prefetch_factor - 1)
+        return next(worker for worker, tasks in zip(self._workers, to_do, strict=True) if tasks <= most)
+
+    def _answer(self, worker: "_Worker") -> "EncodedBatch | Failure":
+        message = worker.receive()
+        answer: EncodedBatch | Failure = self._slots.get(message)
+        if isinstance(answer, EncodedBatch) and not self._slots.is_placed(message):
+            self.by_value += 1
+            if self.by_value == 1 and self._slots.count:
+                text = "a block of %d bytes does not fit into the %d that were set aside; such blocks are sent more slowly"
+                _log.info(text, len(message), self._slots.capacity)
+        return answer
 
 
-def _as_it_is(block: EncodedBatch) -> EncodedBatch:
-    return block
-
-
-def _begin(_: int) -> None:
-    """Leave Ctrl-C to the trainer, end with it whatever ends it, and allow as many open files as the system does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    trainer = multiprocessing.parent_process()
-    if trainer is not None:
-        threading.Thread(target=_end_with, args=(trainer,), daemon=True).start()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _end_with(trainer: Any) -> None:
-    """Wait for the trainer's end; torch watches the parent process, which is the fork server here, and would wait for ever."""
-    trainer.join()
-    os._exit(1)
-
-
-def check_start_method(start_method: str) -> None:
-    """Raise `ConfigurationError` when there is no such way to start a process."""
-    if start_method not in START_METHODS:
-        raise ConfigurationError(f"start_method is {start_method!r}; expected one of {', '.join(map(repr, START_METHODS))}")
-
-
-def _context(start_method: str, payload: object) -> BaseContext:
-    if start_method == "fork":
-        return multiprocessing.get_context("fork")
+def _slots(num_workers: int, count: int, tokens: int) -> SharedSlots:
+    capacity, counters = tokens * BYTES_A_TOKEN + _HEAD_BYTES, 1 + num_workers
+    if not hasattr(os, "memfd_create"):
+        return SharedSlots(0, capacity, counters)
     try:
-        needs_main = b"__main__" in pickle.dumps(payload)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"the dataset cannot be sent to worker processes ({error}); stores, indexes, transforms and tokenizers must "
-            "pickle: their classes and functions belong to the top level of a module. Else use num_workers=0, or "
-            "start_method='fork' at your own risk"
-        ) from error
-    # A class of the user's own script can only be found in a worker by importing that script.
-    context: BaseContext
-    if start_method == "spawn":
-        context = SpawnContext() if needs_main else _QuietSpawnContext()
-    else:
-        context = ForkServerContext() if needs_main else _QuietForkServerContext()
-        context.set_forkserver_preload(["eden_core.workers"])  # torch is then imported once, not in every worker
-    return context
+        return SharedSlots(count, capacity, counters)
+    except OSError as error:
+        text = "blocks are copied through pipes, which is slower: %d pieces of %d bytes of shared memory were refused (%s)"
+        _log.warning(text, count, capacity, error)
+        return SharedSlots(0, capacity, counters)
 
 
-@contextlib.contextmanager
-def _main_left_out() -> Iterator[None]:
-    """Start a process without having it import the user's script, which may be unguarded (`if __name__ == "__main__"`)."""
-    original = multiprocessing.spawn.get_preparation_data
+class _Worker:
+    """The trainer's side of a worker process."""
 
-    def prepared(name: str) -> dict[str, Any]:
-        data: dict[str, Any] = original(name)
-        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+    def __init__(self, number: int, context: BaseContext, payload: "BatchReader | bytes", slots: SharedSlots) -> None:
+        self.connection, theirs = context.Pipe()
+        ours = self.connection if isinstance(payload, BatchReader) else None  # a forked process has a copy of it
+        self.process: Any = context.Process(  # type: ignore[attr-defined] # each of the contexts has one
+            target=serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
+        )
+        self._slots, self._counter, self._sent = slots, ANSWERED + number, 0
+        self.unread = 0
+        """tasks whose answers were not received"""
+        slots.counters[self._counter] = 0
+        self.process.start()
+        theirs.close()
 
-    multiprocessing.spawn.get_preparation_data = prepared
-    try:
-        yield
-    finally:
-        multiprocessing.spawn.get_preparation_data = original
+    def to_do(self) -> int:
+        """Return how many tasks it has not answered, as far as it is known."""
+        return self._sent - self._slots.counters[self._counter] if self._slots.count else self.unread
 
+    def send(self, message: bytes) -> None:
+        """Give it a task."""
+        self._sent += 1
+        self.unread += 1
+        try:
+            self.connection.send_bytes(message)
+        except OSError as error:
+            raise self._lost() from error
 
-class _QuietForkServerProcess(ForkServerProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's own name
-        with _main_left_out():
-            return multiprocessing.popen_forkserver.Popen(process_obj)
+    def receive(self) -> bytes:
+        """Return its next answer."""
+        try:
+            message: bytes = self.connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        self.unread -= 1
+        return message
 
+    def end(self, deadline: float) -> None:
+        """Wait for its end; at the deadline, end it."""
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        if self.process.exitcode is None:
+            self.process.terminate()
+            self.process.join()
 
-class _QuietSpawnProcess(SpawnProcess):
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:  # noqa: N802 - multiprocessing's own name
-        with _main_left_out():
-            return multiprocessing.popen_spawn_posix.Popen(process_obj)
-
-
-class _QuietForkServerContext(ForkServerContext):
-    Process = _QuietForkServerProcess
-
-
-class _QuietSpawnContext(SpawnContext):
-    Process = _QuietSpawnProcess
+    def _lost(self) -> ExecutorError:
+        self.process.join(_SECONDS_TO_END)
+        code = self.process.exitcode
+        how = f"exit code {code}"
+        if code is not None and code < 0:
+            how = f"signal {-code} ({signal.strsignal(-code)})"
+            how += ", most likely because memory ran out" if -code == signal.SIGKILL else ""
+        return ExecutorError(
+            f"worker {self.process.name} (process {self.process.pid}) ended unexpectedly with {how}; it may have written why "
+            "above, and with num_workers=0 the trainer reads by itself"
+        )

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from in_workers import Triplets
 
 from eden_core import EdenDataset, EdenLoader, Transform, errors, expanded
 
@@ -38,6 +39,32 @@ def test_workers_change_nothing(small, start_method):
     finally:
         made.close()
     assert all(torch.equal(ours[key], alone[key]) for key in alone)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_control_tags": True, "loss_weights": {"lower": 0.5}},
+        {"count_once": True, "pad_to_multiple_of": 8},
+        {"objective": "mlm", "extra_keys": ("row_ids", "source", "token_counts")},
+        {"tokenizer": Triplets(), "window_size": 64, "seq_length": 24},
+        {"packing": "concat", "seq_length": 256, "create_attention_mask": True},
+        {"packing": "thd", "seq_length": 256},
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_outlive_their_blocks(small, monkeypatch, options, workers):
+    """Memory in which blocks travel is used again at once; batches must not lie in it."""
+    monkeypatch.setattr("eden_core.loader.BLOCK_ROWS", 4)
+    made = loader(small, split="validation", num_workers=workers, micro_batch_size=2, dataset_options=options)
+    kept = list(made)
+    made.close()
+    assert len(kept) > 10
+    rows = dataset(small, split="validation", **options)
+    for batch in kept:
+        if (batch["loss_mask"].sum(1) > 0).all():
+            again = rows.batch(batch["row_ids"])
+            assert all(torch.equal(batch[key], again[key]) for key in again)
 
 
 def test_each_pass_is_the_next_epoch(small):
@@ -330,6 +357,14 @@ def test_what_cannot_be_sent_to_workers_is_named(small):
 def test_an_unknown_start_method(small):
     with pytest.raises(errors.ConfigurationError, match="'forkserver', 'spawn', 'fork'"):
         next(iter(loader(small, num_workers=1, start_method="thread")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"), [("num_workers", -1, 0), ("num_workers", 1.5, 0), ("prefetch_factor", 0, 1)]
+)
+def test_what_is_no_number_of_workers_or_blocks(small, name, value, least):
+    with pytest.raises(errors.ConfigurationError, match=f"{name} is {value}; expected an integer of {least} or more"):
+        loader(small, **{name: value})
 
 
 def test_a_state_that_is_loaded_ends_the_pass_under_way(small):

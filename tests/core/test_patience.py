@@ -146,3 +146,7 @@ def test_the_rank_comes_from_the_environment_where_nobody_says_it(monkeypatch):
 def test_arguments_out_of_range(options, message):
     with pytest.raises(errors.ConfigurationError, match=message):
         Patience(**options)
+
+
+def test_a_worker_is_named_by_its_number():
+    assert Patience(rank=2, worker=0).who == "rank 2, worker 0"
