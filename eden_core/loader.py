@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,8 +30,6 @@ BLOCK_TOKENS = BLOCK_ROWS * 8192
 LAST_BLOCK_SECONDS = 5.0
 """how long closing waits for the block that is being fetched, before it stops the workers all the same"""
 
-LaidOut = tuple[RowBlock, EncodedBatch, Batch]
-
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +39,18 @@ class Pass:
 
     epoch: int = 0
     start: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LaidOut:
+    """A block of rows as tensors."""
+
+    asked: RowBlock
+    batch: Batch
+    used: NDArray[np.int64] | None
+    """[rows], tokens of each row up to its padding, where batches are trimmed"""
+    counts: dict[str, int]
+    """of its rows: how many were read, could not be, and have no loss weight"""
 
 
 class EdenLoader:
@@ -136,7 +146,7 @@ class EdenLoader:
         }
         self._next = self._pass = Pass()
         self._passes = self._done = self._trained_before = 0
-        self._counts = {"read": 0, "without weight": 0, "unread": 0}
+        self._counts: Counter[str] = Counter()
         if rank == 0:
             self._log_ends()
 
@@ -161,11 +171,11 @@ class EdenLoader:
                 f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
             )
         self._waits.start()
-        for block, encoded, batch in self._blocks(epoch, start):
-            self._count(encoded, batch, block.repeated)
-            for part in self._micro_batches(batch, encoded):
+        for block in self._blocks(epoch, start):
+            self._counts.update(block.counts)
+            for part in self._micro_batches(block):
                 if self._check_ranks:
-                    self._compare(part, block)
+                    self._compare(part, block.asked)
                 self._done += 1
                 self._waits.given()
                 yield part
@@ -281,9 +291,13 @@ class EdenLoader:
         return iter(self._ahead)
 
     def _lay_out(self, fetched: Iterator[EncodedBatch], asked: deque[RowBlock]) -> Iterator[LaidOut]:
+        """Yield blocks that hold nothing of what was fetched."""
+        shapes, layout = self.dataset.batches, self.dataset.reader.layout
         for encoded in fetched:
             block = asked.popleft()
-            yield block, encoded, self.dataset.tensors(encoded, block.rows, block.repeated)
+            batch = self.dataset.tensors(encoded, block.rows, block.repeated)
+            used = None if shapes.pad_to_multiple_of is None else layout.used(encoded)
+            yield LaidOut(block, batch, used, self._counted(encoded, batch, block.repeated))
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
@@ -293,11 +307,10 @@ class EdenLoader:
             self._pool = WorkerPool(reader, self._num_workers, **self._worker_options)
         return self._pool.fetch(rows)
 
-    def _micro_batches(self, batch: Batch, encoded: EncodedBatch) -> Iterator[Batch]:
-        size, shapes, layout = self.rank_sampler.micro_batch_size, self.dataset.batches, self.dataset.reader.layout
-        used = None if shapes.pad_to_multiple_of is None else layout.used(encoded)
-        for start in range(0, len(batch["tokens"]), size):
-            part = {key: value[start : start + size] for key, value in batch.items()}
+    def _micro_batches(self, block: LaidOut) -> Iterator[Batch]:
+        size, shapes, used = self.rank_sampler.micro_batch_size, self.dataset.batches, block.used
+        for start in range(0, len(block.batch["tokens"]), size):
+            part = {key: value[start : start + size] for key, value in block.batch.items()}
             if shapes.attention_mask:
                 part = shapes.masked(part, self.dataset.seq_length, causal=self.dataset.reader.objective.shifted)
             if used is not None:
@@ -320,24 +333,24 @@ class EdenLoader:
         )
         compare_ranks(FirstBatch(sampler.rank, sampler.size, seen, str(self.dataset.fingerprint), plan))
 
-    def _count(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> None:
+    def _counted(self, encoded: EncodedBatch, batch: Batch, repeated: NDArray[np.bool_]) -> dict[str, int]:
         """Count rows that could not be read, and those whose letters or transforms leave no loss weight at all."""
-        self._counts["read"] += int((~repeated).sum())
         unread = np.zeros_like(repeated)
         if encoded.unread is not None:
             unread[encoded.batch.picks.rows[encoded.unread]] = True
             unread &= ~repeated
-        self._counts["unread"] += int(unread.sum())
+        counts = {"read": int((~repeated).sum()), "unread": int(unread.sum())}
         layout = self.dataset.reader.layout
         if layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout):
             without = (batch["loss_mask"].sum(1) == 0).numpy()
-            self._counts["without weight"] += int((without & ~repeated & ~unread).sum())
+            counts["without weight"] = int((without & ~repeated & ~unread).sum())
+        return counts
 
     def _report(self) -> None:
         for what, text in (("without weight", "had no loss weight at all"), ("unread", "could not be read and were masked")):
             if self._counts[what]:
                 _log.warning("%d of the last %d rows %s", self._counts[what], self._counts["read"], text)
-        self._counts = dict.fromkeys(self._counts, 0)
+        self._counts.clear()
 
     def _log_ends(self) -> None:
         sampler = self.rank_sampler
