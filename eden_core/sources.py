@@ -29,6 +29,7 @@ from eden_core.order import Order
 from eden_core.patience import Patience
 from eden_core.planning import Packing, RowPlanner
 from eden_core.runs import N_RUNS, SOFT_MASKED, RunLimit
+from eden_core.shuffling import Shuffle
 from eden_core.source import Source
 from eden_core.window_lengths import LengthSource
 
@@ -160,7 +161,7 @@ class SourceBuilder:
     packing: Packing
     seq_length: int
     seed: int
-    shuffle: bool
+    shuffle: Shuffle
     augment: bool
     patience: Patience
     count_once: bool
