@@ -30,17 +30,18 @@ WINDOWS = 232_000_000
 GLOBAL_BATCHES = (64, 512, 2048)
 QUALITIES: tuple[Shuffle, ...] = (
     True,
-    BlockShuffle(128, 4096),
+    BlockShuffle(64, 8192),
+    BlockShuffle(64, 2048),
     BlockShuffle(128, 1024),
     BlockShuffle(512, 256),
+    BlockShuffle(64, 512),
     BlockShuffle(128, 256),
     BlockShuffle(512, 64),
-    BlockShuffle(512, 16),
     False,
 )
-READS: tuple[Shuffle, ...] = (True, BlockShuffle(128, 256), BlockShuffle(512, 64), BlockShuffle(512, 16), False)
-RANKS = ((1, 1), (8, 8), (64, 8))
-"""data-parallel ranks, and those of them that are on the node"""
+READS: tuple[Shuffle, ...] = (True, BlockShuffle(64, 512), BlockShuffle(128, 256), BlockShuffle(512, 64), False)
+RANKS = ((1, 1), (8, 8), (64, 64), (64, 8))
+"""data-parallel ranks, and those of them that read through one page cache: a node's, or all, through a file server's"""
 
 CONTIGS, BASES = 200, 5_000_000
 TASK_ROWS = 64
@@ -149,7 +150,11 @@ def reading(folder: Path, cache: PageCache, shuffle: Shuffle, ranks: int, on_nod
         cost.bytes += int(new.sum()) * PAGE
         before = after
 
-    rows = shuffle.rows * shuffle.buffer_blocks if isinstance(shuffle, BlockShuffle) else FEW_ROWS * ranks // on_node
+    rows = (
+        shuffle.rows * shuffle.buffer_blocks
+        if isinstance(shuffle, BlockShuffle)
+        else max(FEW_ROWS, TASK_ROWS * on_node) * ranks // on_node
+    )
     samplers = [RankSampler(len(data), 1, rank, ranks) for rank in range(on_node)]
     for task in range(rows // (TASK_ROWS * ranks)):
         for sampler in samplers:
@@ -199,10 +204,11 @@ taken to be alike (`eden_core.shuffle_quality`). The buffer is what a page cache
 {newline.join(qualities())}
 
 What a cold disk has to do, a row of 8192 bases: {CONTIGS} contigs of 5 Mb, "sqlite-shards", tasks of {TASK_ROWS} rows, micro-batch 1, {ahead} KiB of readahead.
-The ranks of one node read the first buffer of an epoch in turns (without buffers {FEW_ROWS:,} rows). A place is a run of pages that the kernel
-brings into its cache in one go (`mincore`). The last two columns: were all of a block read as soon as the first row of it is asked for.
+Some of the ranks, those of a node, or all, those of a file server, read the first buffer of an epoch in turns through one page cache (without
+buffers some {FEW_ROWS:,} rows). A place is a run of pages that the kernel brings into its cache in one go (`mincore`). The last two columns: were all
+of a block read as soon as the first row of it is asked for.
 
-| ranks (on the node) | shuffle | 1 MiB regions a task | places read a row | KiB read a row | whole blocks: places | KiB |
+| ranks (through one cache) | shuffle | 1 MiB regions a task | places read a row | KiB read a row | whole blocks: places | KiB |
 |---|---|---|---|---|---|---|
 {newline.join(reads(folder))}
 """

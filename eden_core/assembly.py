@@ -108,7 +108,7 @@ def _made(kind: str, contract: type, setting: Any) -> Any:
     )
 
 
-BLOCK_TOKENS = 1 << 20
+BLOCK_TOKENS = 1 << 19
 """tokens of a block of rows that are shuffled together, unless its rows are given"""
 
 

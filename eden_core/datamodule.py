@@ -76,7 +76,7 @@ class EdenDataModule(lightning.LightningDataModule):
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S], True = masked.
         count_once: whether bases that overlapping windows share get their loss weight in one of them only.
         extra_keys: further keys of a batch: "row_ids", "repeated", "source", "token_counts".
-        shuffle: whether training rows are shuffled; None: yes. "block" or `{"block": {"rows": 128, "buffer_blocks": 1024}}`: in
+        shuffle: whether training rows are shuffled; None: yes. "block" or `{"block": {"rows": 64, "buffer_blocks": 2048}}`: in
             blocks, for spinning disks and network file systems, see `EdenDataset`.
         seed: of every order and all random draws.
         drop_last: whether training rows that do not fill a global batch are left out of an epoch.

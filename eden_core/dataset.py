@@ -73,7 +73,7 @@ class EdenDataset(Dataset[Batch]):
         split: "train", "validation", "test" or "predict"; augmentations run on "train" only.
         shuffle: whether rows are permuted, anew each epoch; None: for train and validation. "block": blocks of consecutive rows
             are, and then the rows of each buffer of several blocks, so that slow disks read large stretches;
-            `{"block": {"rows": 128, "buffer_blocks": 1024}}` gives their sizes (see `eden_core.shuffling.BlockShuffle`).
+            `{"block": {"rows": 64, "buffer_blocks": 2048}}` gives their sizes (see `eden_core.shuffling.BlockShuffle`).
         seed: of the order and of all random draws.
         num_samples: rows to serve, running on over epochs; None: one epoch.
         skip_rows: (first, stop) ranges of rows of the run to leave out.

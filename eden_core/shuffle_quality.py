@@ -53,7 +53,7 @@ def shuffle_quality(order: Order, global_batch_size: int, *, stretch: int = STRE
     """Measure how well the global batches of an order are mixed.
 
     Global batches are looked at, 64 spread evenly through an epoch where there are more, and as many of rows drawn from all of
-    the epoch, which is what a true shuffle would give. A row of several windows is of the stretch of its first one. No bases are
+    the epoch, which is what a true shuffle would give. A row of several windows is of the stretch of its first one. No base is
     read.
 
     Args:

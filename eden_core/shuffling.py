@@ -25,7 +25,7 @@ class BlockShuffle:
     """
 
     rows: int
-    buffer_blocks: int = 1024
+    buffer_blocks: int = 2048
 
     def __str__(self) -> str:
         return f"blocks of {self.rows} rows, {self.buffer_blocks} to a buffer"

@@ -66,12 +66,12 @@ def test_ids_without_a_sample_count_as_one(tmp_path):
     [
         (True, 8192, True),
         (False, 8192, False),
-        ("block", 8192, BlockShuffle(128, 1024)),
-        ("block", 512, BlockShuffle(2048, 1024)),
-        ("block", 1 << 22, BlockShuffle(1, 1024)),
-        ({"block": {}}, 8192, BlockShuffle(128, 1024)),
-        ({"block": {"rows": 7}}, 8192, BlockShuffle(7, 1024)),
-        ({"block": {"buffer_blocks": 9}}, 8192, BlockShuffle(128, 9)),
+        ("block", 8192, BlockShuffle(64, 2048)),
+        ("block", 512, BlockShuffle(1024, 2048)),
+        ("block", 1 << 22, BlockShuffle(1, 2048)),
+        ({"block": {}}, 8192, BlockShuffle(64, 2048)),
+        ({"block": {"rows": 7}}, 8192, BlockShuffle(7, 2048)),
+        ({"block": {"buffer_blocks": 9}}, 8192, BlockShuffle(64, 9)),
     ],
 )
 def test_ways_to_shuffle(setting, seq_length, shuffle):
