@@ -43,7 +43,7 @@ READS: tuple[Shuffle, ...] = (True, BlockShuffle(64, 512), BlockShuffle(128, 256
 RANKS = ((1, 1), (8, 8), (64, 64), (64, 8))
 """data-parallel ranks, and those of them that read through one page cache: a node's, or all, through a file server's"""
 
-CONTIGS, BASES = 200, 5_000_000
+STORES = ("contigs of 5 Mb", "metagenome-like lengths")
 TASK_ROWS = 64
 FEW_ROWS = 2048
 """rows that a node reads where a buffer says nothing: few enough that the cache does not help a true shuffle"""
@@ -72,16 +72,24 @@ def qualities() -> Iterator[str]:
         yield f"| {name_of(shuffle)} | {buffer} | {' | '.join(cells)} |"
 
 
-def make_store(folder: Path) -> None:
-    """Shards of ten contigs of 5 Mb each, and an index of all their windows."""
-    store, letters = SqliteShards(str(folder)), np.frombuffer(b"ACGT", np.uint8)
-    bases = letters[np.random.default_rng(1).integers(0, 4, BASES, dtype=np.uint8)]
-    names = [f"BCR__ECT-S{i // 10:03}__CT{i:03}" for i in range(CONTIGS)]
-    for first in range(0, CONTIGS, 10):
-        sequences = ((name, np.roll(bases, 7919 * i).tobytes()) for i, name in enumerate(names[first : first + 10], first))
-        store.write_shard(f"S{first // 10:03}", sequences)
-    pq.write_table(pa.table({"contig_id": names, "length": [BASES] * CONTIGS}), folder / "contigs.parquet")
-    precompute(folder / "contigs.parquet", folder / "train_windows.db", Tiling())
+def make_store(folder: Path, kind: str) -> None:
+    """Write 200 contigs of 5 Mb or 150,000 of 4 kb (log-normal, median 2.2 kb) in shards, in the order of their numbers."""
+    folder.mkdir(exist_ok=True)
+    draws, letters, store = np.random.default_rng(1), np.frombuffer(b"ACGT", np.uint8), SqliteShards(str(folder))
+    pool = np.tile(letters[draws.integers(0, 4, 5_000_000, dtype=np.uint8)], 2)
+    lengths, shards = np.full(200, 5_000_000), 20
+    if kind == STORES[1]:
+        lengths = np.clip(draws.lognormal(np.log(2200), 1.1, 150_000), 200, 900_000).astype(np.int64)
+    each = lengths.size // shards
+    names = [f"META__X-S{i // each}__c{i % each}" for i in range(lengths.size)]
+    for shard in range(shards):
+        numbers = range(shard * each, (shard + 1) * each)
+        sequences = ((names[i], pool[(first := 7919 * i % 5_000_000) : first + lengths[i]].tobytes()) for i in numbers)
+        store.write_shard(f"S{shard}", sequences)
+    by_name = np.argsort(np.array(names))
+    table = pa.table({"contig_id": np.array(names)[by_name], "length": lengths[by_name]})
+    pq.write_table(table, folder / "contigs.parquet")
+    precompute(folder / "contigs.parquet", folder / "train_windows.db", Tiling(keep_tail=True))
 
 
 class PageCache:
@@ -173,8 +181,9 @@ def reading(folder: Path, cache: PageCache, shuffle: Shuffle, ranks: int, on_nod
     return cost
 
 
-def reads(folder: Path) -> Iterator[str]:
-    """Lines of the table of reading."""
+def reads(folder: Path, kind: str) -> Iterator[str]:
+    """Make a store; yield lines of the table of reading."""
+    make_store(folder, kind)
     cache = PageCache(folder)
     for ranks, on_node in RANKS:
         for shuffle in READS:
@@ -183,12 +192,11 @@ def reads(folder: Path) -> Iterator[str]:
             if isinstance(shuffle, BlockShuffle):
                 whole = str(reading(folder, cache, shuffle, ranks, on_node, whole_blocks=True))
             regions = f"{np.mean(plain.regions):.0f}"
-            yield f"| {ranks} ({on_node}) | {name_of(shuffle)} | {regions} | {plain} | {whole or ' | '} |"
+            yield f"| {kind} | {ranks} ({on_node}) | {name_of(shuffle)} | {regions} | {plain} | {whole or ' | '} |"
 
 
 def section(folder: Path) -> str:
     """Measure, and return the section of the page."""
-    make_store(folder)
     device = folder.stat().st_dev
     ahead = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb").read_text().strip()
     newline = "\n"
@@ -203,14 +211,14 @@ taken to be alike (`eden_core.shuffle_quality`). The buffer is what a page cache
 |---|---|{"---|" * 2 * len(GLOBAL_BATCHES)}
 {newline.join(qualities())}
 
-What a cold disk has to do, a row of 8192 bases: {CONTIGS} contigs of 5 Mb, "sqlite-shards", tasks of {TASK_ROWS} rows, micro-batch 1, {ahead} KiB of readahead.
+What a cold disk has to do, rows of 8192 bases at most: "sqlite-shards", 200 contigs of 5 Mb, or 150,000 of 4 kb, tasks of {TASK_ROWS} rows, micro-batch 1, {ahead} KiB of readahead.
 Some of the ranks, those of a node, or all, those of a file server, read the first buffer of an epoch in turns through one page cache (without
 buffers some {FEW_ROWS:,} rows). A place is a run of pages that the kernel brings into its cache in one go (`mincore`). The last two columns: were all
 of a block read as soon as the first row of it is asked for.
 
-| ranks (through one cache) | shuffle | 1 MiB regions a task | places read a row | KiB read a row | whole blocks: places | KiB |
-|---|---|---|---|---|---|---|
-{newline.join(reads(folder))}
+| store | ranks (through one cache) | shuffle | 1 MiB regions a task | places read a row | KiB read a row | whole blocks: places | KiB |
+|---|---|---|---|---|---|---|---|
+{newline.join(line for number, kind in enumerate(STORES) for line in reads(folder / str(number), kind))}
 """
 
 
