@@ -125,13 +125,11 @@ class Cost:
     Attributes:
         places: places of the disk that were read: runs of pages that came into memory together.
         bytes: bytes that came into memory.
-        regions: of each task, how many regions of 1 MiB it reads of.
         rows: rows read.
     """
 
     places: int
     bytes: int
-    regions: list[int]
     rows: int
 
     def __str__(self) -> str:
@@ -147,7 +145,7 @@ def reading(folder: Path, cache: PageCache, shuffle: Shuffle, ranks: int, on_nod
     (source,), order = data.sources, EpochOrder(len(data), seed=42, shuffle=shuffle)
     data.batch([0])
     cache.forget()
-    before, cost, known = cache.pages(), Cost(0, 0, [], 0), np.zeros(len(data), bool)
+    before, cost, known = cache.pages(), Cost(0, 0, 0), np.zeros(len(data), bool)
 
     def read(windows: np.ndarray) -> None:
         nonlocal before
@@ -173,9 +171,6 @@ def reading(folder: Path, cache: PageCache, shuffle: Shuffle, ranks: int, on_nod
                     known[windows] = True
                     read(windows)
             read(wanted)
-            located = source.index.lookup(wanted)
-            places = zip(located.sequence_ids, (located.starts >> 20).tolist(), strict=True)
-            cost.regions.append(len(set(places)))
             cost.rows += TASK_ROWS
     data.close()
     return cost
@@ -191,8 +186,7 @@ def reads(folder: Path, kind: str) -> Iterator[str]:
             whole = ""
             if isinstance(shuffle, BlockShuffle):
                 whole = str(reading(folder, cache, shuffle, ranks, on_node, whole_blocks=True))
-            regions = f"{np.mean(plain.regions):.0f}"
-            yield f"| {kind} | {ranks} ({on_node}) | {name_of(shuffle)} | {regions} | {plain} | {whole or ' | '} |"
+            yield f"| {kind} | {ranks} ({on_node}) | {name_of(shuffle)} | {plain} | {whole or ' | '} |"
 
 
 def section(folder: Path) -> str:
@@ -216,8 +210,8 @@ Some of the ranks, those of a node, or all, those of a file server, read the fir
 buffers some {FEW_ROWS:,} rows). A place is a run of pages that the kernel brings into its cache in one go (`mincore`). The last two columns: were all
 of a block read as soon as the first row of it is asked for.
 
-| store | ranks (through one cache) | shuffle | 1 MiB regions a task | places read a row | KiB read a row | whole blocks: places | KiB |
-|---|---|---|---|---|---|---|---|
+| store | ranks (through one cache) | shuffle | places read a row | KiB read a row | whole blocks: places | KiB |
+|---|---|---|---|---|---|---|
 {newline.join(line for number, kind in enumerate(STORES) for line in reads(folder / str(number), kind))}
 """
 
