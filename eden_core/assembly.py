@@ -1,9 +1,9 @@
 """From the arguments of a dataset to its parts: names become plugins, and contradictions become errors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from eden_core.interfaces import Objective, SequenceStore, Transform, WindowInde
 from eden_core.manifest import index_place
 from eden_core.plugins import installed_plugins
 from eden_core.sequence_ids import sample_or_empty
+from eden_core.shuffling import BlockShuffle, Shuffle
 from eden_core.tiling import PLAIN_RESERVE, Tiling
 from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
+ShuffleSetting = bool | Literal["block"] | Mapping[str, Mapping[str, int]]
 ObjectiveSetting = str | Mapping[str, Mapping[str, Any]] | Objective
 
 
@@ -104,6 +106,31 @@ def _made(kind: str, contract: type, setting: Any) -> Any:
         f"{setting!r} is no {kind}; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
         f"eden_core.{contract.__name__} (docs/writing-a-plugin.md shows one)"
     )
+
+
+BLOCK_TOKENS = 1 << 19
+"""tokens of a block of rows that are shuffled together, unless its rows are given"""
+
+
+def chosen_shuffle(setting: ShuffleSetting, seq_length: int) -> Shuffle:
+    """Return how rows are shuffled.
+
+    Args:
+        setting: True, False, "block", or `{"block": {option: value}}` with the arguments of `BlockShuffle`.
+        seq_length: tokens a row: a block has as many rows as make `BLOCK_TOKENS`, unless they are given.
+    """
+    if isinstance(setting, bool):
+        return setting
+    named: Any = {setting: {}} if isinstance(setting, str) else setting
+    options = named.get("block") if isinstance(named, Mapping) and len(named) == 1 else None
+    known = [field.name for field in fields(BlockShuffle)]
+    if not isinstance(options, Mapping) or not set(options) <= set(known):
+        raise ConfigurationError(
+            f"shuffle is {setting!r}; expected True, False, 'block', or {{'block': {{option: number}}}} with the options "
+            f"{', '.join(known)}"
+        )
+    given = {name: whole_number(f"{name} of shuffle='block'", value, least=1) for name, value in options.items()}
+    return BlockShuffle(**{"rows": max(1, BLOCK_TOKENS // seq_length)} | given)
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:

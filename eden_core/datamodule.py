@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
@@ -78,7 +78,8 @@ class EdenDataModule(lightning.LightningDataModule):
         create_attention_mask: adds `attention_mask`, bool [B, 1, S, S], True = masked.
         count_once: whether bases that overlapping windows share get their loss weight in one of them only.
         extra_keys: further keys of a batch: "row_ids", "repeated", "source", "token_counts".
-        shuffle: whether training rows are shuffled; None: yes.
+        shuffle: whether training rows are shuffled; None: yes. "block" or `{"block": {"rows": 64, "buffer_blocks": 2048}}`: in
+            blocks, for spinning disks and network file systems, see `EdenDataset`.
         seed: of every order and all random draws.
         drop_last: whether training rows that do not fill a global batch are left out of an epoch.
         data_parallel: "auto", (rank, size) or a DeviceMesh, see `eden_core.parallel.data_parallel_rank`.
@@ -147,7 +148,7 @@ class EdenDataModule(lightning.LightningDataModule):
         create_attention_mask: bool = False,
         count_once: bool = False,
         extra_keys: Sequence[str] = (),
-        shuffle: bool | None = None,
+        shuffle: bool | Literal["block"] | dict[str, dict[str, int]] | None = None,
         seed: int = 42,
         drop_last: bool = True,
         data_parallel: Any = "auto",

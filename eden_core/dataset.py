@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from eden_core.arguments import arguments_of
-from eden_core.assembly import ObjectiveSetting, TransformSetting, whole_number
+from eden_core.assembly import ObjectiveSetting, ShuffleSetting, TransformSetting, chosen_shuffle, whole_number
 from eden_core.batch import Picks, Windows
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError, WindowOutOfRangeError
@@ -71,7 +71,9 @@ class EdenDataset(Dataset[Batch]):
             only fills up a loader's last batch), "source" (int64 [B], its number, -1 for an empty row), "token_counts" (int64
             [B, 5], see `eden_core.tensors.TOKEN_COUNTS`).
         split: "train", "validation", "test" or "predict"; augmentations run on "train" only.
-        shuffle: whether rows are permuted, anew each epoch; None: for train and validation.
+        shuffle: whether rows are permuted, anew each epoch; None: for train and validation. "block": blocks of consecutive rows
+            are, and then the rows of each buffer of several blocks, so that slow disks read large stretches;
+            `{"block": {"rows": 64, "buffer_blocks": 2048}}` gives their sizes (see `eden_core.shuffling.BlockShuffle`).
         seed: of the order and of all random draws.
         num_samples: rows to serve, running on over epochs; None: one epoch.
         skip_rows: (first, stop) ranges of rows of the run to leave out.
@@ -125,7 +127,7 @@ class EdenDataset(Dataset[Batch]):
         count_once: bool = False,
         extra_keys: Sequence[str] = (),
         split: str = "train",
-        shuffle: bool | None = None,
+        shuffle: ShuffleSetting | None = None,
         seed: int = 42,
         num_samples: int | None = None,
         skip_rows: Sequence[Sequence[int]] = (),
@@ -144,7 +146,8 @@ class EdenDataset(Dataset[Batch]):
         _check_arguments(split, extra_keys, num_samples)
         self.split = split
         self.num_samples = num_samples
-        self.shuffle = split in {"train", "validation"} if shuffle is None else shuffle
+        by_default = split in {"train", "validation"}
+        self.shuffle = chosen_shuffle(by_default if shuffle is None else shuffle, self.seq_length)
         multiple = None if pad_to_multiple_of is None else whole_number("pad_to_multiple_of", pad_to_multiple_of)
         self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), multiple)
         self.batches.check(self.seq_length)

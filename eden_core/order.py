@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks
 from eden_core.errors import WindowOutOfRangeError
 from eden_core.mixing import digest_of, key_of, mix
-from eden_core.permutation import permute, unpermute
+from eden_core.shuffling import Shuffle, permuted, unpermuted
 
 OVERRUN = 64
 """bases beyond the planned ones that are asked for: a contig that is longer than planned overflows its row, and is noticed"""
@@ -56,10 +56,10 @@ class EpochOrder(Order):
     Args:
         windows: number of windows, at least 1.
         seed: the run's seed.
-        shuffle: whether rows are permuted; without it row i is window i.
+        shuffle: how rows are permuted; without it row i is window i.
     """
 
-    def __init__(self, windows: int, *, seed: int, shuffle: bool) -> None:
+    def __init__(self, windows: int, *, seed: int, shuffle: Shuffle) -> None:
         self.windows = windows
         self.seed = int(seed)
         self.shuffle = shuffle
@@ -72,8 +72,7 @@ class EpochOrder(Order):
         """Return one window a row."""
         rows = checked_rows(rows)
         epochs, positions = np.divmod(rows, self.windows)
-        if self.shuffle:
-            positions = permute(positions, self.windows, mix(self._key, epochs))
+        positions = permuted(positions, self.windows, mix(self._key, epochs), self.shuffle)
         return Picks(positions, epochs, np.arange(rows.size), np.zeros(rows.size, np.int16))
 
     def chosen(self, window_ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -82,8 +81,7 @@ class EpochOrder(Order):
 
     def positions(self, window_ids: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
         """Return the positions within an epoch of the rows that windows make, the inverse of `pick`: int64 [W]."""
-        ids = np.asarray(window_ids, np.int64)
-        return unpermute(ids, self.windows, mix(self._key, epoch)) if self.shuffle else ids
+        return unpermuted(np.asarray(window_ids, np.int64), self.windows, mix(self._key, epoch), self.shuffle)
 
 
 class SelectedOrder(EpochOrder):
@@ -92,10 +90,10 @@ class SelectedOrder(EpochOrder):
     Args:
         selected: holds under "windows" the ids of the windows, int [n].
         seed: the run's seed.
-        shuffle: whether rows are permuted.
+        shuffle: how rows are permuted.
     """
 
-    def __init__(self, selected: WindowArrays, *, seed: int, shuffle: bool) -> None:
+    def __init__(self, selected: WindowArrays, *, seed: int, shuffle: Shuffle) -> None:
         super().__init__(selected["windows"].size, seed=seed, shuffle=shuffle)
         self._selected = selected
 

@@ -19,6 +19,7 @@ from eden_core.patience import Patience
 from eden_core.planning import Packing
 from eden_core.reader import BatchReader
 from eden_core.segments import SegmentLayout
+from eden_core.shuffling import Shuffle
 from eden_core.source import Source
 from eden_core.sources import SourceBuilder, mixed, source_settings
 from eden_core.vocabulary import Vocabulary
@@ -55,7 +56,7 @@ class Parts:
     left_out_from: int
     skip_rows: Sequence[Sequence[int]]
     seed: int
-    shuffle: bool
+    shuffle: Shuffle
     settings: Mapping[str, object]
 
     @property
@@ -89,7 +90,7 @@ class Parts:
         return found
 
 
-def parts_of(arguments: Mapping[str, Any], *, shuffle: bool) -> Parts:
+def parts_of(arguments: Mapping[str, Any], *, shuffle: Shuffle) -> Parts:
     """Open what the arguments of an `EdenDataset` name.
 
     Raises:

@@ -15,6 +15,7 @@ from eden_core.order import EpochOrder, Order, SelectedOrder
 from eden_core.packing import PackedOrder, class_lengths, plan_rows
 from eden_core.runs import RunLimit
 from eden_core.sequence_ids import sample_or_empty
+from eden_core.shuffling import BlockShuffle, Shuffle
 from eden_core.sidecars import GrowingArray, Sidecar, sidecar
 from eden_core.stitching import StitchedOrder, WindowBlock, stitched_rows
 from eden_core.window_lengths import LengthSource
@@ -79,7 +80,7 @@ class RowPlanner:
         overheads: tokens of windows that are no bases, int64 [W].
         key: what `overheads` depends on.
         seed: the run's seed.
-        shuffle: whether rows are shuffled.
+        shuffle: how rows are shuffled.
     """
 
     packing: Packing
@@ -89,10 +90,14 @@ class RowPlanner:
     overheads: Callable[[Windows], NDArray[np.int64]]
     key: object
     seed: int
-    shuffle: bool
+    shuffle: Shuffle
 
     def order(self) -> Order:
-        """Return the order, planned now where that was not done before."""
+        """Return the order, planned now where that was not done before.
+
+        Raises:
+            ConfigurationError: settings that have no meaning together.
+        """
         seed, shuffle = self.seed, self.shuffle
         if not self.packing:
             if not self.limits:
@@ -106,6 +111,11 @@ class RowPlanner:
         if self.packing.by == "sample":
             pieces = self._kept("stitched", self._stitched)
             return StitchedOrder(pieces, seed=seed, shuffle=shuffle, split=self.packing.split_windows)
+        if isinstance(shuffle, BlockShuffle):
+            raise ConfigurationError(
+                "shuffle='block' needs pack_by='sample' where windows share rows: packed by length, a row takes its windows "
+                "from all over the index, so that blocks of rows lie together nowhere"
+            )
         classes = self._kept("packed", self._classified)
         counts = np.diff(classes["first_windows"])
         plan = plan_rows(np.array(classes["lengths"]), counts, self._capacity)

@@ -32,6 +32,7 @@ from eden_core.patience import Patience
 from eden_core.planning import Packing, RowPlanner
 from eden_core.read_threads import ReadThreads
 from eden_core.runs import N_RUNS, SOFT_MASKED, RunLimit
+from eden_core.shuffling import Shuffle
 from eden_core.source import Source
 from eden_core.window_lengths import LengthSource
 
@@ -166,7 +167,7 @@ class SourceBuilder:
     packing: Packing
     seq_length: int
     seed: int
-    shuffle: bool
+    shuffle: Shuffle
     augment: bool
     patience: Patience
     count_once: bool

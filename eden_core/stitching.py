@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks, numbers_of_ranges
 from eden_core.mixing import key_of, mix
 from eden_core.order import OVERRUN, Order, WindowArrays, checked_rows, digest_of_sample
-from eden_core.permutation import permute
+from eden_core.shuffling import Shuffle, permuted
 
 Piece = tuple[int, int, int]
 """window id, bases of the window to leave out in front, bases to take"""
@@ -73,11 +73,11 @@ class StitchedOrder(Order):
         pieces: holds "first_pieces" (int64 [rows + 1], the first piece of each row), "windows" and "bases" (int [pieces]),
             and, where windows were cut, "skips" (see `Piece`).
         seed: the run's seed.
-        shuffle: whether rows are permuted.
+        shuffle: how rows are permuted.
         split: whether windows were cut.
     """
 
-    def __init__(self, pieces: WindowArrays, *, seed: int, shuffle: bool, split: bool) -> None:
+    def __init__(self, pieces: WindowArrays, *, seed: int, shuffle: Shuffle, split: bool) -> None:
         self.shuffle = shuffle
         self._pieces = pieces
         self._rows = pieces["first_pieces"].size - 1
@@ -97,8 +97,7 @@ class StitchedOrder(Order):
         """Return the windows of rows, in the order of the index."""
         rows = checked_rows(rows)
         epochs, places = np.divmod(rows, len(self))
-        if self.shuffle:
-            places = permute(places, len(self), mix(self._key, epochs))
+        places = permuted(places, len(self), mix(self._key, epochs), self.shuffle)
         firsts = self._pieces["first_pieces"][places]
         pieces, row_of_piece = numbers_of_ranges(firsts, self._pieces["first_pieces"][places + 1] - firsts)
         windows, bases, *skips = (self._pieces[name][pieces].astype(np.int64) for name in self._columns)

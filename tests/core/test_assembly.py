@@ -5,6 +5,7 @@ import pytest
 from plain import write_seed_index, write_seed_shard
 
 from eden_core import Ragged, SequenceStore, assembly, errors
+from eden_core.shuffling import BlockShuffle
 from eden_sqlite.index import SqliteIndex
 from eden_sqlite.store import SqliteShards
 
@@ -58,3 +59,39 @@ def test_ids_without_a_sample_count_as_one(tmp_path):
     write_seed_shard(tmp_path, "only", {"chr1": "ACGT" * 30, "chr2": "ACGT" * 30})
     index = SqliteIndex(str(write_seed_index(tmp_path / "w.db", {"chr1": 120, "chr2": 120}, 64, 48)))
     assembly.check_samples(index, SqliteShards(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "seq_length", "shuffle"),
+    [
+        (True, 8192, True),
+        (False, 8192, False),
+        ("block", 8192, BlockShuffle(64, 2048)),
+        ("block", 512, BlockShuffle(1024, 2048)),
+        ("block", 1 << 22, BlockShuffle(1, 2048)),
+        ({"block": {}}, 8192, BlockShuffle(64, 2048)),
+        ({"block": {"rows": 7}}, 8192, BlockShuffle(7, 2048)),
+        ({"block": {"buffer_blocks": 9}}, 8192, BlockShuffle(64, 9)),
+    ],
+)
+def test_ways_to_shuffle(setting, seq_length, shuffle):
+    assert assembly.chosen_shuffle(setting, seq_length) == shuffle
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("blocks", "shuffle is 'blocks'; expected True, False, 'block', or .* options rows, buffer_blocks"),
+        (1, "shuffle is 1; expected True"),
+        (["block"], "shuffle is .'block'.; expected True"),
+        ({}, "shuffle is {}; expected True"),
+        ({"block": 512}, "shuffle is {'block': 512}; expected True"),
+        ({"block": {"windows": 512}}, "shuffle is {'block': {'windows': 512}}; .* options rows, buffer_blocks"),
+        ({"block": {}, "rows": 512}, "shuffle is .* expected True"),
+        ({"block": {"rows": 0}}, "rows of shuffle='block' is 0; expected an integer of 1 or more"),
+        ({"block": {"buffer_blocks": 1.5}}, "buffer_blocks of shuffle='block' is 1.5; expected an integer of 1 or more"),
+    ],
+)
+def test_a_way_to_shuffle_that_makes_no_sense(setting, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        assembly.chosen_shuffle(setting, 8192)

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from eden_core import EdenDataModule, EdenDataset, errors
 from eden_core.ledger import read_ledger
+from eden_core.shuffling import BlockShuffle
 from eden_reverse_complement import ReverseComplement
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore:.*does not have many workers:UserWarning")
@@ -113,6 +114,12 @@ def test_test_and_predict_rows_come_in_index_order(small, tmp_path):
 def test_validation_rows_are_shuffled(small):
     dataset = data(small).dataset("validation")
     assert dataset.locate(range(20)).window_ids.tolist() != list(range(20))
+
+
+def test_only_training_rows_are_shuffled_in_blocks(small):
+    module = data(small, shuffle={"block": {"rows": 5, "buffer_blocks": 2}})
+    assert module.dataset("train").shuffle == BlockShuffle(5, 2)
+    assert [module.dataset(split).shuffle for split in ("validation", "test")] == [True, False]
 
 
 def test_global_batch_size_sets_the_accumulation(small, tmp_path):

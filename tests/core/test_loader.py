@@ -170,6 +170,30 @@ def test_state_of_other_data_is_refused(small):
         loader(small, on_mismatch="warn").load_state_dict(state)
 
 
+def test_another_way_to_shuffle_is_refused(small):
+    state = loader(small).state_dict()
+    blocks = {"shuffle": {"block": {"rows": 8, "buffer_blocks": 4}}}
+    message = "changes the order: shuffle was True, is blocks of 8 rows, 4 to a buffer"
+    with pytest.raises(errors.ConfigurationError, match=message):
+        loader(small, dataset_options=blocks).load_state_dict(state)
+
+
+def test_blocks_go_on_with_other_ranks_sizes_and_workers(small):
+    options = {"dataset_options": {"shuffle": {"block": {"rows": 3, "buffer_blocks": 2}}}}
+    first = loader(small, micro_batch_size=2, **options)
+    batches = iter(first)
+    seen = [next(batches)["row_ids"].tolist() for _ in range(5)]
+    ranks = [loader(small, data_parallel=(rank, 2), num_workers=rank, **options) for rank in range(2)]
+    for rank in ranks:
+        rank.load_state_dict(first.state_dict())
+    rest = [everything(rank) for rank in ranks]
+    ranks[1].close()
+    rows = torch.stack([found["row_ids"] for found in rest], 1).flatten().tolist()
+    assert sum(seen, []) + rows == list(range(len(seen) * 2 + len(rows)))
+    for found in rest:
+        assert torch.equal(found["tokens"], dataset(small, **options["dataset_options"]).batch(found["row_ids"])["tokens"])
+
+
 def test_state_of_other_bytes_is_refused(small):
     state = loader(small, dataset_options={"case": "keep"}).state_dict()
     with pytest.raises(errors.ConfigurationError, match="changes the bytes: case was keep, is upper"):

@@ -123,6 +123,7 @@ def test_only_packing_is_packing():
         ({"packing": "concat", "seq_length": 60}, "built with window_size 64, but window_size 60 is asked for"),
         ({"packing": "concat", "seq_length": 100, "window_size": 60}, "built with window_size 64, but window_size 60"),
         ({"seq_length": 100}, "built with window_size 64, but window_size 100 is asked for"),
+        ({"packing": "thd", "shuffle": "block"}, "shuffle='block' needs pack_by='sample' where windows share rows"),
         ({"max_n_fraction": 1.5}, "max_n_fraction is 1.5; expected a share from 0 to 1"),
         ({"max_soft_masked_fraction": True}, "max_soft_masked_fraction is True; expected a share from 0 to 1"),
         ({"max_n_fraction": 0.5}, "max_n_fraction needs n_runs.parquet, the table of runs that `eden import` writes"),
@@ -342,6 +343,16 @@ def test_a_row_that_its_padding_or_separators_overflow_is_noticed(tmp_path, opti
 def test_separators_between_windows_of_a_sample_take_their_room(tmp_path):
     rows = outgrown(tmp_path, 3, {"packing": "concat", "pack_by": "sample", "separate_segments": True})
     assert [len(row) for row in picked(rows)] == [10, 10, 4]
+
+
+@pytest.mark.parametrize("options", [{}, {"packing": "concat", "pack_by": "sample"}, {"max_n_fraction": 0.4}])
+def test_blocks_of_rows_are_shuffled(genome, options):
+    genome.write_tables()
+    plain = picked(genome.rows(**options))
+    rows = picked(genome.rows(**options, shuffle={"block": {"rows": 4, "buffer_blocks": 2}}))
+    assert rows != plain
+    assert sorted(rows) == sorted(plain)
+    assert len({plain.index(row) // 4 for row in rows[:5]}) <= 2  # a buffer is no smaller, even with the short block in it
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40), st.integers(1, 10))
