@@ -59,7 +59,7 @@ def _waits(settings: Sequence[Setting]) -> list[str]:
     found = [(one, name, one.median(_wait(name)) or 0.0) for one in settings for name in _WAITS]
     known = [wait for _, _, wait in found if wait > 0] or [1.0]
     low, high = math.floor(math.log10(min(known))), math.floor(math.log10(max(known))) + 1
-    parts = _panel(_LEFT[1], "ms that the trainer waits for a step", settings)
+    parts = _panel(_LEFT[1], "wait for a step, ms", settings)
     scale = (_BOTTOM - _TOP) / (high - low)
     for power in range(low, high + 1):
         parts += _grid(_LEFT[1], _BOTTOM - (power - low) * scale, f"{10.0**power:g}")
