@@ -23,6 +23,7 @@ def main() -> None:
 
 
 def _eden() -> None:
+    from eden_core.cli.bench import bench_command
     from eden_core.cli.contigs import contigs_command
     from eden_core.cli.demo import demo
     from eden_core.cli.doctor import doctor
@@ -46,6 +47,7 @@ def _eden() -> None:
     app.command("doctor")(doctor)
     app.command("replay")(replay)
     app.command("preview")(preview)
+    app.command("bench")(bench_command)
     app.command("plugins")(plugins)
     app.command("demo")(demo)
     app()

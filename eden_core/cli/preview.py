@@ -1,16 +1,14 @@
 """`eden preview`: rows drawn as bars."""
 
-import inspect
-import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from eden_core.assembly import index_paths, opened_index
+from eden_core.cli.data_options import OPTION_HELP, dataset_arguments, options_of
 from eden_core.cli.recorded import (
     RUN_HELP,
     Moved,
@@ -28,7 +26,6 @@ from eden_core.errors import ConfigurationError
 from eden_core.sampler import RowBlock
 
 if TYPE_CHECKING:
-    from eden_core.dataset import EdenDataset
     from eden_core.drawing import Drawing
 
 _FIRST_ROWS = 16
@@ -49,7 +46,7 @@ def preview(
     packing: Annotated[str | None, typer.Option(help='With --data: "none", "concat" or "thd".')] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="With --data: argument of EdenDataset, such as rc_aug=true; repeatable.", metavar="NAME=VALUE"),
+        typer.Option(help=f"With --data: {OPTION_HELP}", metavar="NAME=VALUE"),
     ] = None,
     letters: Annotated[bool, typer.Option("--letters", help="Show ambiguous and lower-case letters too.")] = False,
     width: Annotated[int | None, typer.Option(min=8, help="Characters of a bar [default: half of a line].")] = None,
@@ -61,6 +58,7 @@ def preview(
     on_mismatch: OnMismatch = "error",
 ) -> None:
     """Draw rows as bars: what each token is, and from which contigs; of a run's step, or of data before any run."""
+    from eden_core.dataset import EdenDataset
     from eden_core.drawing import Drawing
     from eden_core.preview import preview_rows
 
@@ -76,9 +74,10 @@ def preview(
     else:
         if step is not None or rank is not None or start is not None:
             raise ConfigurationError("--step, --rank and --start go with --run; with --data, give --rows")
-        given = {"seq_length": seq_length, "packing": packing, "window_db_path": window_db_path}
-        given |= {"sequence_db_dir": sequence_db_dir or str(data), "split": split or "train"}
-        dataset = _dataset(str(data), _options(option or []) | {k: v for k, v in given.items() if v is not None})
+        given = {"seq_length": seq_length, "packing": packing, "split": split or "train"}
+        given |= {"sequence_db_dir": sequence_db_dir, "window_db_path": window_db_path}
+        options = options_of(option or []) | {name: value for name, value in given.items() if value is not None}
+        dataset = EdenDataset(**dataset_arguments(str(data), options))
         wanted = range(min(_FIRST_ROWS, dataset.epoch_rows)) if rows is None else row_range(rows)
         blocks = {None: RowBlock.of(wanted)}
         title = f"rows {wanted.start}:{wanted.stop} of {dataset.epoch_rows} rows an epoch, split {dataset.split} of {data}"
@@ -87,41 +86,6 @@ def preview(
     for path, picture in ((svg, drawing.svg), (html, drawing.html)):
         if path is not None:
             path.write_text(picture(), encoding="utf-8")
-
-
-def _options(given: list[str]) -> dict[str, Any]:
-    """Return what `NAME=VALUE` says; a value that is no JSON is text."""
-    found: dict[str, Any] = {}
-    for one in given:
-        name, separator, value = one.partition("=")
-        if not separator or not name:
-            raise ConfigurationError(f"--option is {one!r}; expected NAME=VALUE, such as rc_aug=true")
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = value
-    return found
-
-
-def _dataset(data: str, options: dict[str, Any]) -> "EdenDataset":
-    """Open a split of a folder, with rows as long as its windows unless something else is said."""
-    from eden_core.dataset import EdenDataset
-
-    unknown = sorted(set(options) - set(inspect.signature(EdenDataset).parameters))
-    if unknown:
-        raise ConfigurationError(f"EdenDataset has no argument {', '.join(unknown)}: see its documentation for those it has")
-    if "window_db_path" not in options and "sources" not in options:
-        split = options["split"]
-        options["window_db_path"] = index_paths({split: None}, data)[split]
-        if options["window_db_path"] is None:
-            raise ConfigurationError(
-                f"there is no {Path(data) / f'{split}_windows.db'}, the index of {split} windows: give --window-db-path, or a "
-                "folder with an index that eden-precompute wrote"
-            )
-    if "seq_length" not in options and "sources" not in options:
-        with opened_index(options.get("index", "sqlite"), options["window_db_path"], options.get("index_options")) as index:
-            options["seq_length"] = index.tiling.window_size
-    return EdenDataset(**options)
 
 
 def _print(drawing: "Drawing", width: int | None) -> None:
