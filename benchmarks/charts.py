@@ -1,7 +1,7 @@
 """Plots as SVG text, readable on light and on dark pages."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -72,11 +72,14 @@ def lines(title: str, series: Sequence[Line], x_label: str, y_label: str, height
     for i in range(round(top / step) + 1):
         parts.append(f'<line class="grid" x1="60" x2="{WIDTH - 250}" y1="{up(i * step):.1f}" y2="{up(i * step):.1f}"/>')
         parts.append(f'<text x="52" y="{up(i * step) + 4:.1f}" text-anchor="end">{i * step:g}</text>')
-    for tick in across.ticks:
-        parts.append(f'<text x="{across.at(tick):.1f}" y="{height - 30}" text-anchor="middle">{_short(tick)}</text>')
+    parts += [
+        f'<text x="{across.at(tick):.1f}" y="{height - 30}" text-anchor="middle">{_short(tick)}</text>' for tick in across.ticks
+    ]
     for line, colour, (label_y, last) in zip(series, COLOURS, _labels(series, up), strict=False):
         parts += _points(line, colour, across, up)
-        parts.append(f'<text x="{WIDTH - 238}" y="{label_y:.1f}" style="fill: {colour}">{escape(line.label)}: {last:.1f}</text>')
+        parts.append(
+            f'<text x="{WIDTH - 238}" y="{label_y:.1f}" style="fill: {colour}">{escape(line.label)}: {last:.1f}</text>'
+        )
     parts.append(f'<text x="{WIDTH - 250}" y="{height - 10}" text-anchor="end">{escape(x_label)}, log scale</text>')
     parts.append(f'<text x="12" y="{height - 10}">{escape(y_label)}</text>')
     return _svg(parts, height)
@@ -114,8 +117,10 @@ def _ruler(x: float, top: float, bottom: float) -> str:
     return f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>'
 
 
-def _points(line: Line, colour: str, across: _Decades, up: object) -> list[str]:
-    middles = [(across.at(x), up(sorted(values)[len(values) // 2]), up(min(values)), up(max(values))) for x, values in line.points]  # type: ignore[operator]
+def _points(line: Line, colour: str, across: _Decades, up: Callable[[float], float]) -> list[str]:
+    middles = [
+        (across.at(x), up(sorted(values)[len(values) // 2]), up(min(values)), up(max(values))) for x, values in line.points
+    ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in middles)
     parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>']
     for x, y, least, most in middles:
@@ -124,13 +129,13 @@ def _points(line: Line, colour: str, across: _Decades, up: object) -> list[str]:
     return parts
 
 
-def _labels(series: Sequence[Line], up: object) -> list[tuple[float, float]]:
+def _labels(series: Sequence[Line], up: Callable[[float], float]) -> list[tuple[float, float]]:
     """Where the name of each line goes, 17 apart at least, and its last value."""
     lasts = [sorted(line.points[-1][1])[len(line.points[-1][1]) // 2] for line in series]
     places: dict[int, float] = {}
     y = -math.inf
     for i in sorted(range(len(series)), key=lambda i: -lasts[i]):
-        y = max(up(lasts[i]) + 4, y + 17)  # type: ignore[operator]
+        y = max(up(lasts[i]) + 4, y + 17)
         places[i] = y
     return [(places[i], last) for i, last in enumerate(lasts)]
 

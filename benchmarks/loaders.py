@@ -49,16 +49,18 @@ def contenders(name: str) -> tuple[list[Contender], list[str]]:
                 "writing for so many. Eden reads its own sqlite shards through the index of kind arrow here."
             )
         else:
-            found.append(Contender(title, "eden", f"{store}+{index}", options=(store, index)))
+            found.append(Contender(title, "eden", store, options=(store, index)))
     if not many:
-        found.append(Contender(PLAIN, "plain", f"{forms.SEED_FORMAT}+sqlite"))
+        found.append(Contender(PLAIN, "plain", forms.SEED_FORMAT))
     for other in OTHERS:
         if many and other.module == "streaming":
             notes.append(f"{other.title}: left out; a record a window would be 1.9 TB.")
         else:
             found.append(other)
     if many:
-        notes.append(f"{GPT} and LitData have no windows that overlap: they choose among the 0.2 million rows that these bases fill.")
+        notes.append(
+            f"{GPT} and LitData have no windows that overlap: they choose among the 0.2 million rows that these bases fill."
+        )
     return found, notes
 
 
@@ -135,7 +137,9 @@ def _targets(name: str, found: list[Measured]) -> list[Target]:
     wanted = [(GPT, ARROW, 5, 'int64 batch, "arrow-shards" + "arrow", beside GPTDataset')]
     if name in {"metagenome", "chromosomes"}:
         least = 20 if name == "metagenome" else 40
-        wanted.append((PLAIN, SEED, least, 'int64 batch, "sqlite-shards" + "sqlite", the seed\'s shards, beside a plain loader'))
+        wanted.append(
+            (PLAIN, SEED, least, 'int64 batch, "sqlite-shards" + "sqlite", the seed\'s shards, beside a plain loader')
+        )
     targets = []
     for other, ours, least, what in wanted:
         for batch in (16, 1):

@@ -42,9 +42,7 @@ def environment(folder: Path, name: str) -> Environment:
     if not done.exists() or done.read_text().split() != wanted:
         done.unlink(missing_ok=True)
         venv.create(folder, with_pip=True, clear=True)
-        pip = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *wanted], capture_output=True, text=True, check=False
-        )
+        pip = subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], capture_output=True, text=True, check=False)
         (folder / "pip.log").write_text(pip.stdout + pip.stderr)
         if pip.returncode:
             last = (pip.stderr.strip().splitlines() or ["pip failed"])[-1]

@@ -2,59 +2,89 @@
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from peers import protocol
 import pyarrow.parquet as pq
 
-from eden_core import Tiling, extract_sample_id, installed_plugins
+from eden_core import EdenDataset, Tiling, extract_sample_id, installed_plugins
 from eden_core.precompute import precompute
+from peers import protocol
 
+STORE = "store"
 SEED_FORMAT = "seed-format"
 """shards as the seed's documentation makes them, with Python's sqlite3"""
 
 
-def write(workload: protocol.Workload, folder: Path, store: str, index: str) -> None:
-    """Write a store and an index of the workload's windows into a folder."""
+def write_store(workload: protocol.Workload, folder: Path, store: str) -> None:
+    """Write the workload's sequences into `store` in a folder; indexes lie beside it."""
+    directory = folder / STORE
+    directory.mkdir()
     by_sample = groupby(_sequences(workload), lambda sequence: extract_sample_id(sequence[0]))
     if store == SEED_FORMAT:
         for sample, sequences in by_sample:
-            _seed_shard(folder, sample, sequences)
-    else:
-        with installed_plugins().store(store, str(folder)) as plugin:
-            for sample, sequences in by_sample:
-                plugin.write_shard(sample, sequences)
-            plugin.finish()
-    write_index(workload, folder, index, workload.stride)
+            _seed_shard(directory, sample, sequences)
+        return
+    with installed_plugins().store(store, str(directory)) as plugin:
+        for sample, sequences in by_sample:
+            plugin.write_shard(sample, sequences)
+        plugin.finish()
 
 
-def write_index(workload: protocol.Workload, folder: Path, index: str, stride: int) -> Path:
-    """Write an index of windows every `stride` bases."""
-    path = index_path(folder, index, stride)
-    tiling = Tiling(protocol.WINDOW, stride)
-    precompute(workload.folder / "contigs.parquet", path, tiling, index=index, allow_gaps=True, force=True)
-    return path
+def write_index(workload: protocol.Workload, folder: Path, index: str, stride: int | None = None) -> None:
+    """Write an index of windows every `stride` bases, None: the workload's, unless it is there."""
+    path = index_path(workload, folder, index, stride)
+    if not path.exists():
+        tiling = Tiling(protocol.WINDOW, stride or workload.stride)
+        precompute(workload.folder / "contigs.parquet", path, tiling, index=index, allow_gaps=True)
 
 
-def index_path(folder: Path, index: str, stride: int | None = None) -> Path:
-    """Where the index lies: of this stride, or the only one."""
-    if stride is None:
-        (found,) = folder.glob(f"windows-*.{index}")
-        return found
-    return folder / f"windows-{stride}.{index}"
+def index_path(workload: protocol.Workload, folder: Path, index: str, stride: int | None = None) -> Path:
+    """Where the index lies."""
+    return folder / f"windows-{stride or workload.stride}.{index}"
 
 
-def arguments(folder: Path, store: str, index: str, stride: int | None = None) -> dict[str, Any]:
+def arguments(workload: protocol.Workload, folder: Path, store: str, index: str, stride: int | None = None) -> dict[str, Any]:
     """What `EdenDataset` is to be called with."""
     return {
         "store": "sqlite-shards" if store == SEED_FORMAT else store,
         "index": index,
-        "sequence_db_dir": str(folder),
-        "window_db_path": str(index_path(folder, index, stride)),
+        "sequence_db_dir": str(folder / STORE),
+        "window_db_path": str(index_path(workload, folder, index, stride)),
     }
+
+
+class Prepared:
+    """The stores of a workload, in the folders that the loaders read too."""
+
+    STORES: ClassVar[dict[str, str]] = {"arrow-shards": "arrow", "sqlite-shards": "sqlite", SEED_FORMAT: "sqlite"}
+    """store -> its index"""
+
+    def __init__(self, scratch: Path, workload: protocol.Workload, *, seed_format: bool = False) -> None:
+        self.workload, self.folder = workload, scratch / "prepared" / workload.folder.name
+        known = {store: index for store, index in self.STORES.items() if seed_format or store != SEED_FORMAT}
+        self.missing = {store: problem for store, index in known.items() if (problem := missing(store, index))}
+        self.stores = {store: index for store, index in known.items() if store not in self.missing}
+        for store in self.stores:
+            protocol.make(self.of(store), partial(write_store, workload, self.of(store), store))
+
+    def of(self, store: str) -> Path:
+        """Where a store lies, its indexes beside it."""
+        return self.folder / store
+
+    def dataset(self, store: str, stride: int | None = None, **options: object) -> EdenDataset:
+        """Open a store, with an index of windows every `stride` bases."""
+        index = self.STORES[store]
+        write_index(self.workload, self.of(store), index, stride)
+        return EdenDataset(**arguments(self.workload, self.of(store), store, index, stride), **options)  # type: ignore[arg-type]
+
+    @property
+    def note(self) -> str:
+        """What is to be said of stores that are left out."""
+        return " ".join(f"{store}: left out, {problem}." for store, problem in self.missing.items())
 
 
 def missing(store: str, index: str) -> str | None:

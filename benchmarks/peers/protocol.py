@@ -176,9 +176,7 @@ def _warm(folder: Path) -> None:
                     pass
 
 
-def _measured(
-    iterators: dict[int, Iterator[dict[str, Any]]], loader: Loader, batch: int, seconds: float
-) -> dict[str, Any]:
+def _measured(iterators: dict[int, Iterator[dict[str, Any]]], loader: Loader, batch: int, seconds: float) -> dict[str, Any]:
     if batch not in iterators:
         iterators[batch] = loader.batches(batch)
         next(iterators[batch])

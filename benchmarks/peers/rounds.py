@@ -48,7 +48,7 @@ class Measured:
     """why it was left out"""
 
 
-class LoaderFailed(Exception):
+class LoaderError(Exception):
     """A loader's process ended; the message is the end of what it wrote."""
 
 
@@ -76,7 +76,7 @@ class Running:
         if not line:
             self.process.wait()
             last = (self.log.read_text().strip().splitlines() or ["it wrote nothing"])[-1]
-            raise LoaderFailed(f"{last} (see {self.log})")
+            raise LoaderError(f"{last} (see {self.log})")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -113,7 +113,7 @@ def measured_side_by_side(
         floor = memory_floor(workload)
         for number in range(rounds):
             for batch in BATCHES:
-                found[0].us.setdefault(batch, []).append(_timed(floor))
+                found[0].us.setdefault(batch, []).append(floor_microseconds(floor))
                 for measured, process in running:
                     answer = process.ask(do="measure", batch=batch, seconds=SECONDS)
                     measured.us.setdefault(batch, []).append(answer["us"])
@@ -150,7 +150,7 @@ def memory_floor(workload: protocol.Workload, rows: int = 64) -> Iterator[float]
         yield (time.perf_counter() - started) / rows
 
 
-def _timed(floor: Iterator[float]) -> float:
+def floor_microseconds(floor: Iterator[float]) -> float:
     """Microseconds a row: the median of 24 blocks, behind one to warm up."""
     next(floor)
     return median(next(floor) for _ in range(24)) * 1e6
@@ -168,7 +168,7 @@ def _opened(
     process = Running(contender, where, workload.folder, prepared, scratch / "logs" / f"{contender.module}.log")
     try:
         measured.facts = {"prepared": process.ask(do="prepare")} | process.ask(do="open")
-    except LoaderFailed as failure:
+    except LoaderError as failure:
         measured.problem = str(failure)
         process.close()
         return None

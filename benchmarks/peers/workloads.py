@@ -1,6 +1,6 @@
 """What is read: random bases, the same on every machine, written once into the scratch folder.
 
-    python benchmarks/peers/workloads.py [names] [--scratch FOLDER]
+python benchmarks/peers/workloads.py [names] [--scratch FOLDER]
 """
 
 import shutil

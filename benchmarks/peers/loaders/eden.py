@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-
-from peers import forms, protocol
-
 from eden_core import EdenDataset, EdenLoader
+from peers import forms, protocol
 
 
 class Eden(protocol.Loader):
@@ -17,12 +15,14 @@ class Eden(protocol.Loader):
     def prepare(self) -> None:
         """Write the store with the plugin, and the index."""
         store, index = self.options
-        forms.write(self.workload, self.prepared, store, index)
+        forms.write_store(self.workload, self.prepared, store)
+        forms.write_index(self.workload, self.prepared, index)
 
     def open(self) -> int:
         """Open store and index."""
         store, index = self.options
-        self.dataset = EdenDataset(**forms.arguments(self.prepared, store, index))
+        forms.write_index(self.workload, self.prepared, index)
+        self.dataset = EdenDataset(**forms.arguments(self.workload, self.prepared, store, index))
         return len(self.dataset)
 
     def batches(self, size: int) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
@@ -18,7 +18,7 @@ class ByteTokenizer:
     """What `GPTDataset` asks of a tokenizer."""
 
     vocab_size, eod, pad = 256, 0, 1
-    unique_identifiers = {"class": "bytes"}
+    unique_identifiers: ClassVar[dict[str, str]] = {"class": "bytes"}
 
 
 class Gpt(protocol.Loader):

@@ -50,11 +50,13 @@ class Plain(protocol.Loader):
 
     def prepare(self) -> None:
         """Write shards with Python's sqlite3, and the window database."""
-        forms.write(self.workload, self.prepared, forms.SEED_FORMAT, "sqlite")
+        forms.write_store(self.workload, self.prepared, forms.SEED_FORMAT)
+        forms.write_index(self.workload, self.prepared, "sqlite")
 
     def open(self) -> int:
         """Open every shard."""
-        self.dataset = PlainDataset(self.prepared, forms.index_path(self.prepared, "sqlite"))
+        forms.write_index(self.workload, self.prepared, "sqlite")
+        self.dataset = PlainDataset(self.prepared / forms.STORE, forms.index_path(self.workload, self.prepared, "sqlite"))
         return len(self.dataset)
 
     def batches(self, size: int) -> Iterator[dict[str, Any]]:
