@@ -90,8 +90,9 @@ def arguments(**further: dict) -> argparse.Namespace:
     for name, options in further.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
     given = parser.parse_args()
-    given.environments = given.scratch.resolve() / "environments"
-    given.scratch = given.scratch.resolve() / ("small" if given.small else ".")
+    given.root = given.scratch.resolve()
+    given.environments = given.root / "environments"
+    given.scratch = given.root / "small" if given.small else given.root
     given.scratch.mkdir(parents=True, exist_ok=True)
     return given
 
@@ -114,8 +115,9 @@ def page(sections: list[Section]) -> str:
     today = dt.datetime.now(dt.UTC).date().isoformat()
     parts = [_head(today), _summary(sections)]
     for section in sections:
-        note = "" if section.date == today else f"\n\nMeasured on {section.date}."
-        parts.append(section.text.strip() + note)
+        parts.append(section.text.strip())
+        if section.small or section.date != today:
+            parts.append(f"Measured on {section.date}{', tried out on little data: the figures say nothing' * section.small}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -161,19 +163,25 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def main() -> None:
-    """Put the page together from what the parts found last."""
-    given = arguments(write={"type": Path})
-    sections = [section for name in PARTS if (section := Section.load(given.scratch, name))]
+def write_page(scratch: Path, path: Path | None) -> None:
+    """Put the page together from what the parts found last, and write it and its plots, or print it."""
+    sections = [section for name in PARTS if (section := Section.load(scratch, name))]
     text = page(sections)
-    print(text)
-    if given.write:
-        given.write.write_text(text)
-        folder = given.write.parent / "images"
-        folder.mkdir(exist_ok=True)
-        for section in sections:
-            for name, svg in section.images.items():
-                (folder / name).write_text(svg)
+    if path is None:
+        print(text)
+        return
+    path.write_text(text)
+    folder = path.parent / "images"
+    folder.mkdir(exist_ok=True)
+    for section in sections:
+        for name, svg in section.images.items():
+            (folder / name).write_text(svg)
+
+
+def main() -> None:
+    """Be the command."""
+    given = arguments(write={"type": Path})
+    write_page(given.scratch, given.write)
 
 
 if __name__ == "__main__":

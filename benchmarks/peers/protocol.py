@@ -45,9 +45,9 @@ class Workload:
         for end, length in zip(self.ends.tolist(), self.lengths.tolist(), strict=True):
             yield bases[end - length : end]
 
-    def counts(self) -> np.ndarray:
-        """Windows of each contig, by the seed's rule."""
-        return np.where(self.lengths < WINDOW, 1, 1 + (self.lengths - WINDOW) // self.stride)
+    def counts(self, stride: int | None = None) -> np.ndarray:
+        """Windows of each contig, by the seed's rule, every `stride` bases; None: the workload's."""
+        return np.where(self.lengths < WINDOW, 1, 1 + (self.lengths - WINDOW) // (stride or self.stride))
 
 
 class WindowTable:

@@ -53,6 +53,11 @@ RECIPES = {
         8,
     ),
 }
+SPREAD = {
+    f"shards-{samples}": Recipe(f"10,000 contigs of 9 kb in {samples:,} samples", lambda: np.full(10_000, 9_000), samples)
+    for samples in (10, 100, 1_000)
+}
+"""the contigs of "shards" in fewer samples"""
 
 
 def contig_ids(contigs: int, samples: int) -> list[str]:
@@ -62,7 +67,8 @@ def contig_ids(contigs: int, samples: int) -> list[str]:
 
 def generate(scratch: Path, name: str, *, small: bool = False) -> Workload:
     """Write bases.bin, lengths.npy and contigs.parquet of a workload, unless they are there."""
-    recipe = RECIPES[name].small() if small else RECIPES[name]
+    recipe = (RECIPES | SPREAD)[name]
+    recipe = recipe.small() if small else recipe
     lengths = recipe.lengths().astype(np.int64)
     folder = scratch / "workloads" / name
     windows = int(np.where(lengths < WINDOW, 1, 1 + (lengths - WINDOW) // recipe.stride).sum())
