@@ -26,7 +26,7 @@ def main() -> None:
         started = time.perf_counter()
         command = [sys.executable, Path(__file__).with_name(f"{name}.py"), "--scratch", given.root]
         command += ["--small"] * given.small
-        command += ["--index", given.index] if given.index and name == "big_index" else []
+        command += ["--index", given.index] if given.index and name == "arrow_index" else []
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
         say(f"{name}: {time.perf_counter() - started:.0f} s")

@@ -1,6 +1,6 @@
 """The index "arrow" of 217 million contigs: building it, opening it, looking windows up, and memory of workers with either store.
 
-    python benchmarks/big_index.py [--index FILE] [--rounds 5] [--small]
+    python benchmarks/arrow_index.py [--index FILE] [--rounds 5] [--small]
 
 The index is built in the scratch folder once, where `--index` names none; what that took is kept beside it.
 """
@@ -120,7 +120,7 @@ def measure(given: argparse.Namespace) -> Section:
     problem = forms.missing(forms.SEED_FORMAT, "arrow")
     path = given.index or given.scratch / "big.arrow"
     if problem:
-        return Section("big_index", f"## An index of 217 million contigs\n\nLeft out: {problem}.", _targets(None, [], {}))
+        return Section("arrow_index", f"## An index of 217 million contigs\n\nLeft out: {problem}.", _targets(None, [], {}))
     building = built(path, SMALL_CONTIGS if given.small else CONTIGS)
     say("  looking windows up")
     cached(path)
@@ -146,7 +146,7 @@ def measure(given: argparse.Namespace) -> Section:
 The index "arrow" of {looked[0]["windows"]:,} windows, {size:.1f} GB. {made} Each of {given.rounds} rounds is a process of its own, the file in the page cache. Pages of a mapped file belong to the page cache: all processes share them, and the kernel drops them when memory is short.
 
 {table(["what", "measured"], rows)}"""
-    return Section("big_index", text, _targets(building, looked, workers))
+    return Section("arrow_index", text, _targets(building, looked, workers))
 
 
 def _targets(
