@@ -19,7 +19,8 @@ from page import ROOT, Section, Target, run, say, spread, table
 from peers import forms, workloads
 from peers.forms import STORE, Prepared
 from renamed import RenamedStore
-from shards import empty_worker, worker_after
+from shards import worker_after
+from timing import empty_worker
 
 CONTIGS, SMALL_CONTIGS = 217_000_000, 300_000
 BUILDING = """

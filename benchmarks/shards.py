@@ -20,12 +20,11 @@ import numpy as np
 import torch
 
 from eden_core import EdenDataset, EdenLoader, extract_sample_id
-from eden_core.workers import WorkerPool
 from eden_sqlite.store import SqliteShards
 from page import Section, Target, run, say, spread, table
 from peers import workloads
 from peers.forms import STORE, Prepared
-from timing import forget, memory_of
+from timing import empty_worker, forget, memory_of
 
 ROUNDS = 5
 BASES = 9000
@@ -69,24 +68,6 @@ def make_sqlite_shards(directory: Path, shards: int) -> None:
     index.executemany("INSERT INTO window_mappings VALUES (?, ?, 0)", enumerate(names))
     index.commit()
     index.close()
-
-
-class _Nothing:
-    """A reader that reads nothing."""
-
-    def fetch(self, rows: object) -> object:
-        return rows
-
-
-def empty_worker() -> tuple[float, float]:
-    """Memory of a worker of the same kind that has nothing to read (see `memory_of`)."""
-    pool = WorkerPool(_Nothing(), 1, prefetch_factor=2, persistent=True, start_method="forkserver")  # type: ignore[arg-type]
-    with new_processes() as workers:
-        next(pool.fetch(iter([np.arange(4)])))
-        (worker,) = workers()
-        found = memory_of(worker.pid)
-    pool.close()
-    return found
 
 
 @contextmanager

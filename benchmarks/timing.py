@@ -1,9 +1,11 @@
 """Timing of rows and of loaders, and what the kernel counts."""
 
+import multiprocessing
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
@@ -79,3 +81,23 @@ def memory_of(pid: int | str) -> tuple[float, float]:
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = {name: int(size) / 1024 for name, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
     return found["Private_Dirty"], found["Private_Clean"]
+
+
+def empty_worker() -> tuple[float, float]:
+    """Memory of a worker process that has imported what reads rows, and has nothing to read (see `memory_of`)."""
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_wait, args=(theirs,), daemon=True)
+    process.start()
+    ours.recv()
+    found = memory_of(process.pid or 0)
+    ours.send(None)
+    process.join()
+    return found
+
+
+def _wait(connection: Connection) -> None:
+    import eden_core.reader  # noqa: F401 - what is measured
+
+    connection.send(None)
+    connection.recv()
