@@ -1,17 +1,16 @@
 """Timing of rows and of loaders, and what the kernel counts."""
 
-import multiprocessing
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from eden_core import EdenDataset, EdenLoader
+from idle import idle_worker
 
 BLOCK = 64
 BLOCKS = 24
@@ -84,20 +83,6 @@ def memory_of(pid: int | str) -> tuple[float, float]:
 
 
 def empty_worker() -> tuple[float, float]:
-    """Memory of a worker process that has imported what reads rows, and has nothing to read (see `memory_of`)."""
-    context = multiprocessing.get_context("forkserver")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_wait, args=(theirs,), daemon=True)
-    process.start()
-    ours.recv()
-    found = memory_of(process.pid or 0)
-    ours.send(None)
-    process.join()
-    return found
-
-
-def _wait(connection: Connection) -> None:
-    import eden_core.reader  # noqa: F401 - what is measured
-
-    connection.send(None)
-    connection.recv()
+    """Memory of a worker that has nothing to read (see `memory_of`)."""
+    with idle_worker() as pid:
+        return memory_of(pid)
