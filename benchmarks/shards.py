@@ -159,8 +159,8 @@ class Found:
             str(self.files_written),
             *milliseconds,
             str(self.open_files),
-            f"{self.memory:.0f}",
-            f"{self.mapped:.0f}",
+            f"{round(self.memory)}",
+            f"{round(self.mapped)}",
         ]
 
     def targets(self, shards: int) -> list[Target]:

@@ -151,7 +151,9 @@ def _opened(loader: Loader, iterators: dict[int, Iterator[dict[str, Any]]]) -> d
     iterators[16] = loader.batches(16)
     batch = next(iterators[16])
     seconds = time.perf_counter() - started
-    useful = [_useful(batch), *(_useful(next(iterators[16])) for _ in range(15))]
+    useful = [_useful(batch)]
+    while len(useful) < 16 and time.perf_counter() - started < seconds + 2:
+        useful.append(_useful(next(iterators[16])))
     return {
         "rows": rows,
         "seconds": seconds,
