@@ -42,7 +42,7 @@ class Line:
 def bars(panels: Sequence[Panel], unit: str) -> str:
     """Horizontal bars on a logarithmic scale that all panels share."""
     values = [value for panel in panels for bar in panel.bars for value in bar.values]
-    scale = _Decades(min(values), max(values), 250, WIDTH - 130)
+    scale = _Decades(min(values), max(values), 280, WIDTH - 100)
     parts, y = [], 10
     for panel in panels:
         top = y + 24
@@ -53,8 +53,8 @@ def bars(panels: Sequence[Panel], unit: str) -> str:
         parts[-len(panel.bars) : -len(panel.bars)] = [_ruler(scale.at(tick), top, y + 28) for tick in scale.ticks]
         y += 40
     parts += [f'<text x="{scale.at(tick):.1f}" y="{y + 4}" text-anchor="middle">{tick:,g}</text>' for tick in scale.ticks]
-    parts.append(f'<text x="{WIDTH - 12}" y="{y + 4}" text-anchor="end">{escape(unit)}, log scale</text>')
-    return _svg(parts, y + 16)
+    parts.append(f'<text x="{scale.right}" y="{y + 22}" text-anchor="end">{escape(unit)}, log scale</text>')
+    return _svg(parts, y + 34)
 
 
 def lines(title: str, series: Sequence[Line], x_label: str, y_label: str, height: int = 300) -> str:
