@@ -28,10 +28,7 @@ lint: install
 	MYPYPATH=plugins:docs/example-plugin $(BIN)/mypy docs/example-plugin/eden_text_files docs/example-plugin/tests
 
 bench: install
-	$(BIN)/python benchmarks/rows.py --write docs/performance.md
-	$(BIN)/python benchmarks/scale.py --append docs/performance.md
-	$(BIN)/python benchmarks/packing.py --append docs/performance.md
-	$(BIN)/python benchmarks/preparing.py --append docs/performance.md
+	$(BIN)/python benchmarks/bench.py --write docs/performance.md
 
 clean:
 	rm -rf .venv build dist eden-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Preparing data: import, verify, split and index, in MB/s, contigs/s and peak memory; the commands as users give them.
 
-python benchmarks/preparing.py [--append docs/performance.md]
+python benchmarks/preparing.py [--small]
 """
 
 import argparse
@@ -18,9 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from page import Section, Target, run, say, spread
+
 BIN = Path(sys.executable).parent
 ROUNDS = 5
-SIZES = {"chromosome": 250_000_000, "genomes": 400_000_000, "metagenomes": 1_000_000_000, "reads": 5_000_000}
+SIZES = {
+    "chromosome": 250_000_000,
+    "genomes": 400_000_000,
+    "metagenomes": 1_000_000_000,
+    "reads": 5_000_000,
+    "unsorted": 20_000_000,
+}
 
 
 def bases(draw: np.random.Generator, length: int) -> np.ndarray:
@@ -117,6 +125,7 @@ def import_rows(place: Path) -> list[str]:
     for name, (what, make) in makers.items():
         folder = place / name
         folder.mkdir()
+        say(f"  import of {what}")
         make(folder)
         size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
         runs = [[imported(folder, place / "out", workers) for workers in (1, 2)] for _ in range(ROUNDS)]
@@ -124,7 +133,7 @@ def import_rows(place: Path) -> list[str]:
         ratios = [pair[0].seconds / pair[1].seconds for pair in runs]
         memory = max(run.megabytes for run in one)
         rows.append(
-            f"| {what} | {size:,.0f} | {spread([size / run.seconds for run in one])} | {spread([size / run.seconds for run in two])} "
+            f"| {what} | {size:,.0f} | {spread([size / run.seconds for run in one], 0)} | {spread([size / run.seconds for run in two], 0)} "
             f"| {spread(ratios, 2)} | {memory:,.0f} |"
         )
         if name != "metagenomes":
@@ -132,18 +141,21 @@ def import_rows(place: Path) -> list[str]:
     return rows
 
 
-def further_rows(place: Path) -> list[str]:
-    """What else is done with the metagenomes, and the extremes."""
+def further_rows(place: Path) -> tuple[list[str], list[Target]]:
+    """What else is done with the metagenomes, and the extremes; and what must hold of these."""
     store = place / "out"
     size = sum(path.stat().st_size for path in store.glob("*/*.sqlite")) / 1e6
     contigs = pq.read_metadata(store / "contigs.parquet").num_rows
+    say("  verify")
     verify = median(Measured("eden", "verify", store).seconds for _ in range(ROUNDS))
     split = ("eden", "split", store / "contigs.parquet", "--out", store / "splits", "--force")
-    leakage = median(Measured(*split, "--check-leakage", "--sequence-db-dir", store).seconds for _ in range(ROUNDS))
+    say("  split")
+    leakage = Measured(*split, "--check-leakage", "--sequence-db-dir", store).seconds
     rows = [
         f"| `eden verify` of these samples, every base, two workers | {verify:.1f} s for {size:,.0f} MB and {contigs:,} contigs |",
         f"| `eden split --check-leakage` of them, two workers | {leakage:.1f} s |",
     ]
+    say("  very many contigs")
     folder = place / "reads"
     folder.mkdir()
     make_reads(folder)
@@ -151,7 +163,7 @@ def further_rows(place: Path) -> list[str]:
     rows.append(
         f"| import of one file of {SIZES['reads']:,} contigs of 300 bases | {reads.seconds:.0f} s, {reads.megabytes:,.0f} MB |"
     )
-    ids = np.random.default_rng(5).permutation(20_000_000)
+    ids = np.random.default_rng(5).permutation(SIZES["unsorted"])
     table = pa.table({"contig_id": [f"MG__FASTA-SRR1234567__k141_{i}" for i in ids], "length": np.full(ids.size, 2200)})
     pq.write_table(table, place / "unsorted.parquet")
     del table
@@ -160,21 +172,18 @@ def further_rows(place: Path) -> list[str]:
         f"| `eden-precompute` of {ids.size:,} contigs that are in no order | {built.seconds:.0f} s, {built.megabytes:,.0f} MB, "
         f"an index of {(place / 'unsorted.db').stat().st_size / 1e9:.1f} GB |"
     )
-    return rows
+    case = f"{ids.size:,} contigs that are in no order, memory of the largest process"
+    row = '"sqlite" index, `idx_sequence_id` included'
+    return rows, [Target(row, case, "bounded (< 2,000 MB)", f"{built.megabytes:,.0f} MB", built.megabytes < 2_000)]
 
 
-def spread(values: list[float], digits: int = 0) -> str:
-    """Median, with the smallest and largest."""
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
-
-
-def section() -> str:
+def section() -> Section:
     """Measure everything."""
     with tempfile.TemporaryDirectory() as folder:
-        imports, further = import_rows(Path(folder)), further_rows(Path(folder))
+        imports = import_rows(Path(folder))
+        further, targets = further_rows(Path(folder))
     lines, more = "\n".join(imports), "\n".join(further)
-    return f"""
-## Preparing data
+    text = f"""## Preparing data
 
 Import of plain FASTA into "sqlite-shards": MB of the files, through the command as users give it, start-up and syncs to disk included. Median of {ROUNDS} runs (smallest … largest), with one worker and two in turn; memory is the most that one process held.
 
@@ -186,21 +195,16 @@ A file is one task: a single one is not faster with a second worker.
 
 | what | measured |
 |---|---|
-{more}
-"""
+{more}"""
+    return Section("preparing", text, targets)
 
 
-def main() -> None:
-    """Measure, print, and add to the page where asked to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--append", type=Path)
-    given = parser.parse_args()
-    text = section()
-    print(text)
-    if given.append:
-        page = given.append.read_text().partition("\n## Preparing data")[0].rstrip() + "\n"
-        given.append.write_text(page + text)
+def measure(given: argparse.Namespace) -> Section:
+    """Measure everything."""
+    if given.small:
+        SIZES.update({name: size // 50 for name, size in SIZES.items()})
+    return section()
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

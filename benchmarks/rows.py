@@ -1,21 +1,12 @@
-"""Measures what a row costs, and writes docs/performance.md.
+"""What a row costs: each store, transforms, where in a contig, bytes read from files, workers; and building the index "sqlite".
 
-    python benchmarks/rows.py [--write docs/performance.md] [--fasta GENOME.fa.gz]
+    python benchmarks/rows.py [--rounds 7] [--small]
 
-Each round measures every variant once, in turn, so that what disturbs the machine disturbs all alike; the ratios to the memory
-floor are taken within a round.
+Reads the same files as loaders.py: a hundred chromosomes of 5 Mb.
 """
 
 import argparse
-import datetime as dt
-import os
-import platform
-import sqlite3
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -23,113 +14,102 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from torch.utils.data import default_collate
 
-from eden_core import EdenDataset, EdenLoader, Tiling
-from eden_core.importing import import_files
-from eden_core.importing.source_files import SourceFile
+from eden_core import EdenDataset, Tiling
 from eden_core.precompute import precompute
-from eden_core.records import read_records
+from page import Section, Target, run, say, spread, table
+from peers import forms, workloads
+from peers.forms import Prepared
+from peers.loaders.plain import PlainDataset
+from peers.rounds import FLOOR, floor_microseconds, memory_floor
+from timing import BLOCK, BLOCKS, Stream, Work, counters, forget, microseconds_a_row, ratios
 
-ROUNDS = 7
-BLOCK = 64
-BLOCKS = 24
-S = 8192
-ROOT = Path(__file__).parents[1]
-
-
-def microseconds_a_row(work: Callable[[np.ndarray], object], rows: int) -> float:
-    """Median over blocks of 64 rows in random order."""
-    draws = np.random.default_rng(1)
-    times = []
-    for _ in range(BLOCKS):
-        block = draws.integers(0, rows, BLOCK)
-        started = time.perf_counter()
-        work(block)
-        times.append(time.perf_counter() - started)
-    return median(times) / BLOCK * 1e6
+TAGGED = {"rc_aug": True, "use_control_tags": True}
+PLAIN = "a plain loader of the seed's format"
+WORKERS, MICRO_BATCHES = (0, 2), (1, 16)
 
 
-def floor(genome: bytes) -> Callable[[np.ndarray], object]:
-    """Copy 8190 bytes a row, widen twice, write mask and positions, into memory touched before."""
-    source = np.frombuffer(genome, np.uint8)
-    read = np.zeros((BLOCK, S - 2), np.uint8)
-    tokens, labels, positions = (np.zeros((BLOCK, S), np.int64) for _ in range(3))
-    mask, every = np.zeros((BLOCK, S), np.float32), np.arange(S)
+def tenth(dataset: EdenDataset, a_contig: int, *, last: bool) -> Work:
+    """Read rows of the first or the last tenth of a contig only, of a dataset in index order with as many rows a contig."""
+    some = max(1, a_contig // 10)
 
-    def work(rows: np.ndarray) -> None:
-        for place, row in enumerate(rows.tolist()):
-            read[place] = source[row * 7992 : row * 7992 + S - 2]
-        tokens[:, 1:-1] = read
-        labels[:, :-2] = read
-        mask[:] = 1
-        positions[:] = every
+    def work(block: np.ndarray) -> object:
+        place = block % a_contig % some
+        return dataset.batch(block - block % a_contig + (a_contig - 1 - place if last else place))
 
     return work
 
 
-def plain(directory: Path, index: Path) -> Callable[[np.ndarray], object]:
-    """A loader as the seed's format describes it: one query and one SUBSTR a row, a list of characters, tensors per item."""
-    shard = sqlite3.connect(next(directory.glob("*/glm_dataset_*.sqlite")))
-    shard.execute("ATTACH ? AS windows", (str(index),))
-    query = (
-        "SELECT substr(s.nt_sequence, w.window_in_seq_idx * 7992 + 1, 8190) FROM windows.window_mappings AS w "
-        "JOIN sequences AS s ON s.contig_id = w.sequence_id WHERE w.window_idx = ?"
-    )
-
-    def item(row: int) -> dict[str, torch.Tensor]:
-        (bases,) = shard.execute(query, (row,)).fetchone()
-        ids = [2, *(ord(base) for base in bases.upper()), 0]
-        tokens = torch.tensor(ids + [1] * (S - len(ids)))
-        labels = torch.cat([tokens[1:], torch.tensor([1])])
-        mask = (~torch.isin(labels, torch.tensor([0, 1, 2, 3]))).float()
-        return {"tokens": tokens, "labels": labels, "loss_mask": mask, "position_ids": torch.arange(S)}
-
-    return lambda rows: torch.utils.data.default_collate([item(int(row)) for row in rows[:8]])
+def variants(places: Prepared) -> dict[str, Work]:
+    """What is compared: title -> what reads a block of rows."""
+    a_contig = int(places.workload.counts()[0])
+    found: dict[str, Work] = {}
+    for store in places.stores:
+        in_order = places.dataset(store, shuffle=False)
+        found[store] = places.dataset(store).batch
+        if store != forms.SEED_FORMAT:
+            found[f"{store}, reverse complement and tags"] = places.dataset(store, **TAGGED).batch
+        found[f"{store}, first tenth of a contig"] = tenth(in_order, a_contig, last=False)
+        found[f"{store}, last tenth of a contig"] = tenth(in_order, a_contig, last=True)
+    seed = places.of(forms.SEED_FORMAT)
+    slow = PlainDataset(seed / forms.STORE, forms.index_path(places.workload, seed, "sqlite"))
+    found[PLAIN] = lambda block: default_collate([slow[row] for row in block[:8].tolist()])
+    return found
 
 
-def seed_shard(directory: Path, source: Path) -> None:
-    """The same sequences in a shard as Python's sqlite3 makes it."""
-    rows = sqlite3.connect(source).execute("SELECT * FROM sequences").fetchall()
-    folder = directory / source.parent.name
-    folder.mkdir(parents=True)
-    target = sqlite3.connect(folder / source.name)
-    target.execute("CREATE TABLE sequences (contig_id TEXT PRIMARY KEY, nt_sequence TEXT NOT NULL)")
-    target.executemany("INSERT INTO sequences VALUES (?, ?)", rows)
-    target.commit()
-    target.close()
+def block_times(places: Prepared, rounds: int) -> dict[str, list[float]]:
+    """Microseconds a row of each variant, one number a round."""
+    floor, works, rows = memory_floor(places.workload), variants(places), places.workload.windows
+    found: dict[str, list[float]] = {name: [] for name in (FLOOR, *works)}
+    for work in works.values():
+        work(np.arange(BLOCK) % rows)
+    for number in range(rounds):
+        found[FLOOR].append(floor_microseconds(floor))
+        for name, work in works.items():
+            slow = name == PLAIN
+            found[name].append(microseconds_a_row(work, rows, 1 if slow else BLOCKS) * (BLOCK / 8 if slow else 1))
+        say(f"  blocks of rows, round {number + 1} of {rounds}")
+    return found
 
 
-def bytes_read(dataset: EdenDataset, rows: int = 256) -> float:
-    """Bytes that reach the process from files for each random window, handles already open."""
-    dataset.sources[0].store.read(dataset.locate(range(8)))
+def loader_times(places: Prepared, rounds: int, seconds: float = 0.5) -> dict[tuple[str, int, int], list[float]]:
+    """(variant, workers, micro-batch size) -> microseconds a row; "memory floor" with 0 and 0."""
+    floor = memory_floor(places.workload)
+    streams = {}
+    for store in places.stores:
+        if store != forms.SEED_FORMAT:
+            for title, options in ((store, {}), (f"{store}, reverse complement and tags", TAGGED)):
+                for workers in WORKERS:
+                    for size in MICRO_BATCHES:
+                        streams[title, workers, size] = Stream(places.dataset(store, **options), workers, size)
+    found: dict[tuple[str, int, int], list[float]] = {key: [] for key in ((FLOOR, 0, 0), *streams)}
+    for stream in streams.values():
+        next(stream.batches)
+    for number in range(rounds):
+        found[FLOOR, 0, 0].append(floor_microseconds(floor))
+        for key, stream in streams.items():
+            found[key].append(stream.microseconds_a_row(seconds))
+        say(f"  loaders, round {number + 1} of {rounds}")
+    for stream in streams.values():
+        stream.loader.close()
+    return found
+
+
+def bytes_read(places: Prepared, store: str, rows: int = 256) -> tuple[float, float]:
+    """Bytes for each random window of files that are open: by system calls, and from the disk where nothing is cached."""
+    dataset = places.dataset(store)
+    dataset.sources[0].store.read(dataset.locate(range(64), measured=False))
     windows = dataset.locate(np.random.default_rng(2).integers(0, len(dataset), rows), measured=False)
-    before = _counter("rchar")
+    forget(places.of(store))
+    before = counters()
     dataset.sources[0].store.read(windows)
-    return (_counter("rchar") - before) / rows
+    after = counters()
+    dataset.close()
+    return (after["rchar"] - before["rchar"]) / rows, (after["read_bytes"] - before["read_bytes"]) / rows
 
 
-def _counter(name: str) -> int:
-    lines = Path("/proc/self/io").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(name)))
-
-
-def rows_a_second(dataset: EdenDataset, workers: int, micro_batch_size: int, seconds: float = 2.0) -> float:
-    """Rows a second of a loader whose workers run already."""
-    loader = EdenLoader(dataset, num_workers=workers, micro_batch_size=micro_batch_size)
-    count, started = 0, 0.0
-    while True:
-        for batch in loader:
-            if not started:
-                started = time.perf_counter()
-                continue
-            count += len(batch["tokens"])
-            if time.perf_counter() - started > seconds:
-                rate = count / (time.perf_counter() - started)
-                loader.close()
-                return rate
-
-
-def precompute_rate(folder: Path, contigs: int = 500_000) -> tuple[float, float]:
+def precompute_rate(folder: Path, contigs: int) -> tuple[float, float]:
     """Windows a second of the sqlite index at metagenome-like lengths, sorted and unsorted input."""
     draws = np.random.default_rng(3)
     lengths = np.clip(draws.lognormal(np.log(2200), 1.1, contigs), 200, 2_000_000).astype(np.int64)
@@ -142,143 +122,128 @@ def precompute_rate(folder: Path, contigs: int = 500_000) -> tuple[float, float]
     return rates[0], rates[1]
 
 
-def spread(values: list[float], digits: int = 1) -> str:
-    """Median, with the smallest and largest."""
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
-
-
-def measure(fasta: Path, folder: Path) -> str:
-    """Run everything, and return the page."""
-    imported = import_files([SourceFile(str(fasta), "S", "BENCH")], folder / "ours")
-    precompute(imported.contigs, folder / "w.db", Tiling())
-    seed_shard(folder / "seed", imported.out / imported.receipts[0].location)
-    genome = b"".join(record.bases for record in read_records(fasta))
-
-    def dataset(directory: str, **options: object) -> EdenDataset:
-        return EdenDataset(sequence_db_dir=str(folder / directory), window_db_path=str(folder / "w.db"), **options)  # type: ignore[arg-type]
-
-    ours, seeds = dataset("ours"), dataset("seed")
-    tagged = dataset("ours", rc_aug=True, use_control_tags=True)
-    rows = len(ours)
-    early, late = dataset("ours", shuffle=False), dataset("ours", shuffle=False)
-    variants: dict[str, Callable[[np.ndarray], object]] = {
-        "memory floor": floor(genome),
-        "our shard": ours.batch,
-        "our shard, reverse complement and tags": tagged.batch,
-        "our shard, first tenth of the contig": lambda block: early.batch(block % (rows // 10)),
-        "our shard, last tenth of the contig": lambda block: late.batch(rows - 1 - block % (rows // 10)),
-        "shard made with Python's sqlite3": seeds.batch,
-    }
-    found: dict[str, list[float]] = {name: [] for name in (*variants, "plain")}
-    slow = plain(folder / "seed", folder / "w.db")
-    for work in (*variants.values(), slow):
-        work(np.arange(BLOCK) % rows)
-    for _ in range(ROUNDS):
-        for name, work in variants.items():
-            found[name].append(microseconds_a_row(work, rows))
-        started = time.perf_counter()
-        slow(np.random.default_rng(4).integers(0, rows, BLOCK))
-        found["plain"].append((time.perf_counter() - started) / 8 * 1e6)
-    return page(
-        fasta, found, {"ours": bytes_read(ours), "seed": bytes_read(seeds)}, loader_rates(ours), precompute_rate(folder)
-    )
-
-
-def loader_rates(dataset: EdenDataset) -> dict[tuple[int, int], float]:
-    """(workers, micro-batch size) -> rows a second."""
-    return {(w, m): rows_a_second(dataset, w, m) for w in (0, 2) for m in (1, 16)}
-
-
-def page(
-    fasta: Path,
-    found: dict[str, list[float]],
-    read: dict[str, float],
-    rates: dict[tuple[int, int], float],
-    built: tuple[float, float],
-) -> str:
-    """Return docs/performance.md."""
-    floors = found["memory floor"]
-    lines = [
-        "# Performance",
-        "",
-        "Written by `make bench`; do not edit. A row is 8192 tokens: int64 tokens, labels and position ids, float32 loss mask.",
-        "",
-        f"{dt.datetime.now(dt.UTC).date().isoformat()}, {fasta.name}, {os.cpu_count()} cores ({_processor()}), "
-        f"Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "apsw", "lightning"))
-        + ".",
-        "",
-        "## A row, one process, blocks of 64 rows in random order, warm cache",
-        "",
-        (
-            f"Median of {ROUNDS} rounds (smallest … largest); in a round each variant is the median of {BLOCKS} blocks, and the ratio "
-            "is to the same round's floor: copying the bases, widening them twice, writing mask and positions, into memory that was "
-            "touched before."
-        ),
-        "",
-        "| what | µs a row | ratio to the floor |",
-        "|---|---|---|",
-    ]
-    for name, times in found.items():
-        ratios = [time_ / base for time_, base in zip(times, floors, strict=True)]
-        shown = "a plain loader in the seed's format" if name == "plain" else name
-        lines.append(f"| {shown} | {spread(times)} | {spread(ratios)} |")
-    speedups = [slow / fast for slow, fast in zip(found["plain"], found["shard made with Python's sqlite3"], strict=True)]
-    flat = [late / early for late, early in zip(found[_LATE], found[_EARLY], strict=True)]
-    lines += [
-        "",
-        (
-            "The plain loader does what the format's description says: a query and a SUBSTR a row, one character at a time, tensors per "
-            f"item, default collate. On the same shard made with Python's sqlite3, Eden is {spread(speedups, 0)} times as fast. "
-            f"A row in the last tenth of the contig costs {spread(flat, 2)} times one in the first tenth."
-        ),
-        "",
-        "## Bytes read from files for a random window of 8190 bases",
-        "",
-        "| shard | bytes | times the window |",
-        "|---|---|---|",
-        f"| ours | {read['ours']:,.0f} | {read['ours'] / 8190:.2f} |",
-        f"| made with Python's sqlite3 (read through a memory map) | {read['seed']:,.0f} | {read['seed'] / 8190:.2f} |",
-        "",
-        "## The loader, rows a second",
-        "",
-        "| workers | micro-batch 1 | micro-batch 16 |",
-        "|---|---|---|",
-        *(f"| {w} | {rates[w, 1]:,.0f} | {rates[w, 16]:,.0f} |" for w in (0, 2)),
-        "",
-        '## Building the index "sqlite", metagenome-like lengths (median 2.2 kb, 500,000 contigs)',
-        "",
-        (
-            f"{built[0] / 1e6:.2f} million windows/s from a table in byte order, {built[1] / 1e6:.2f} million windows/s from one that has "
-            "to be sorted first; reading the table, the index on `sequence_id` and the sync to disk included."
-        ),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-_EARLY, _LATE = "our shard, first tenth of the contig", "our shard, last tenth of the contig"
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-
-
-def main() -> None:
-    """Measure, print, and write the page where asked to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--write", type=Path)
-    parser.add_argument("--fasta", type=Path, default=ROOT.parent / "shared" / "data" / "ecoli_536_NC_008253.fna.gz")
-    given = parser.parse_args()
-    if not given.fasta.exists():
-        sys.exit(f"{given.fasta} is missing: give --fasta, a genome of several million bases")
+def measure(given: argparse.Namespace) -> Section:
+    """Measure everything."""
+    torch.set_num_threads(1)
+    say("files of the workload")
+    places = Prepared(given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True)
+    blocks = block_times(places, given.rounds)
+    loaders = loader_times(places, min(given.rounds, 5))
+    say("bytes read")
+    read = {store: bytes_read(places, store) for store in places.stores}
+    say("building an index")
     with tempfile.TemporaryDirectory() as folder:
-        text = measure(given.fasta, Path(folder))
-    print(text)
-    if given.write:
-        given.write.write_text(text)
+        built = precompute_rate(Path(folder), 20_000 if given.small else 500_000)
+    text = "\n\n".join(
+        [_blocks_text(blocks, given.rounds, places), _loaders_text(loaders), _read_text(read), _built_text(built)]
+    )
+    targets = [
+        *_block_targets(blocks),
+        *_loader_targets(loaders),
+        *_offset_targets(blocks),
+        *_read_targets(read),
+        _built_target(built),
+    ]
+    return Section("rows", text, targets)
+
+
+def _blocks_text(found: dict[str, list[float]], rounds: int, places: Prepared) -> str:
+    lines = [[name, spread(times), spread(ratios(times, found[FLOOR]))] for name, times in found.items()]
+    return f"""## A row, one process, blocks of 64 rows in random order
+
+A hundred contigs of 5 Mb. {rounds} rounds; in a round each variant is the median of {BLOCKS} blocks. The floor copies the bases, widens them twice, writes mask and positions, into memory that was touched before. "{forms.SEED_FORMAT}" is made with Python's sqlite3, and read by Eden's store "sqlite-shards". {places.note}
+
+{table(["what", "µs a row", "ratio to the floor"], lines)}"""
+
+
+def _loaders_text(found: dict[tuple[str, int, int], list[float]]) -> str:
+    floor = found[FLOOR, 0, 0]
+    lines = [
+        [title, str(workers), str(size), spread(times), spread(ratios(times, floor)), f"{1e6 / median(times):,.0f}"]
+        for (title, workers, size), times in found.items()
+        if title != FLOOR
+    ]
+    return f"""## The loader
+
+`EdenLoader` on the same files, its workers running already; time passes in the process that trains, which does nothing else.
+
+{table(["what", "workers", "micro-batch", "µs a row", "ratio to the floor", "rows a second"], lines)}"""
+
+
+def _read_text(found: dict[str, tuple[float, float]]) -> str:
+    lines = [[store, f"{calls:,.0f}", f"{disk:,.0f}", f"{disk / 8190:.2f}"] for store, (calls, disk) in found.items()]
+    head = ["store", "bytes by system calls", "bytes from the disk, nothing cached", "times the window"]
+    return f"""## Bytes read from files for a random window of 8190 bases
+
+256 windows in contigs of 5 Mb; the files are open. What is read through a memory map is no system call.
+
+{table(head, lines)}"""
+
+
+def _built_text(built: tuple[float, float]) -> str:
+    return f"""## Building the index "sqlite", metagenome-like lengths (median 2.2 kb, 500,000 contigs)
+
+{built[0] / 1e6:.2f} million windows/s from a table in byte order, {built[1] / 1e6:.2f} million windows/s from one that has to be sorted first; reading the table, the index on `sequence_id` and the sync to disk included."""
+
+
+ARROW, ARROW_TAGGED = "arrow-shards", "arrow-shards, reverse complement and tags"
+BATCH = 'full int64 batch, "arrow-shards" + "arrow"'
+
+
+def _block_targets(found: dict[str, list[float]]) -> list[Target]:
+    floor = found[FLOOR]
+    targets = [Target("memory floor", "blocks of 64 windows", "", f"{spread(floor)} µs a row", True)]
+    for name, most, what in ((ARROW, 2.0, "plain"), (ARROW_TAGGED, 2.5, "reverse complement and tags")):
+        case, must = f"{what}, blocks of 64 windows", f"<= {most} x floor"
+        times = ratios(found[name], floor) if name in found else []
+        targets.append(_at_most(BATCH, case, must, times, most))
+    return targets
+
+
+def _loader_targets(found: dict[tuple[str, int, int], list[float]]) -> list[Target]:
+    targets = []
+    for name, most, what in ((ARROW, 2.0, "plain"), (ARROW_TAGGED, 2.5, "reverse complement and tags")):
+        for workers in WORKERS:
+            for size in MICRO_BATCHES:
+                times = ratios(found[name, workers, size], found[FLOOR, 0, 0]) if (name, workers, size) in found else []
+                case = f"{what}, loader, micro-batch {size}, {workers} workers"
+                targets.append(_at_most(BATCH, case, f"<= {most} x floor", times, most))
+    return targets
+
+
+def _offset_targets(found: dict[str, list[float]]) -> list[Target]:
+    targets = []
+    for store in Prepared.STORES:
+        late, early = (found.get(f"{store}, {which} tenth of a contig", []) for which in ("last", "first"))
+        most, must = (20.0, "within 20 x") if store == forms.SEED_FORMAT else (1.25, "flat (<= 1.25 x)")
+        case = f"{store}, last tenth of a contig to first"
+        targets.append(_at_most("dependence on the window's offset", case, must, ratios(late, early), most, 2))
+    return targets
+
+
+def _read_targets(found: dict[str, tuple[float, float]]) -> list[Target]:
+    targets = []
+    for store in Prepared.STORES:
+        if store != forms.SEED_FORMAT:
+            times = [found[store][1] / 8190] if store in found else []
+            targets.append(
+                _at_most("bytes read per random window of a 5 Mb contig, cold", store, "<= 2 x the window", times, 2.0, 2)
+            )
+    return targets
+
+
+def _built_target(built: tuple[float, float]) -> Target:
+    rate = built[0] / 1e6
+    what = '"sqlite" index, `idx_sequence_id` included'
+    return Target(what, "metagenome lengths, a table in byte order", ">= 0.8 million windows/s", f"{rate:.2f}", rate >= 0.8)
+
+
+def _at_most(row: str, case: str, must: str, values: list[float], most: float, digits: int = 1) -> Target:
+    if not values:
+        return Target(row, case, must, "left out", None)
+    shown = spread(values, digits) if len(values) > 1 else f"{values[0]:.{digits}f}"
+    return Target(row, case, must, shown, median(values) <= most)
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, rounds={"type": int, "default": 7})
