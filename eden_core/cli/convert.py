@@ -11,6 +11,7 @@ import typer
 from eden_core.amounts import size_text
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
+from eden_core.contigs import CONTIGS
 from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
 from eden_core.errors import ConfigurationError
 from eden_core.tasks import absolute
@@ -117,7 +118,7 @@ def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
     said = [f"data_dir={str(summary.out)!r}", f"store={summary.store!r}", f"index={summary.index!r}"]
     said += [f"store_options={options!r}"] if options else []
     check = ["eden", "verify", str(summary.out), "--store", summary.store, "--index", summary.index]
-    if summary.tables:
+    if CONTIGS in summary.tables:
         print(f"to check it all again: {shlex.join(check)}")
     print(f"next: EdenDataModule({', '.join(said)})")
 

@@ -255,6 +255,27 @@ def test_a_shard_that_changed_since_is_noticed_where_no_table_tells(tmp_path):
         run(tmp_path / "seed", tmp_path / "out")
 
 
+def test_a_store_that_has_no_state_of_shards_is_known_by_its_contigs(tmp_path):
+    write_seed_shard(tmp_path / "seed", "S1", {"B__X-S1__c": "ACGT"})
+    run(tmp_path / "seed", tmp_path / "text")
+    run(tmp_path / "text", tmp_path / "back", "sqlite-shards", from_store="text-files")
+    assert run(tmp_path / "text", tmp_path / "back", "sqlite-shards", from_store="text-files").unchanged
+    (tmp_path / "text" / "S1" / "B__X-S1__d.txt").write_text("GG")
+    with pytest.raises(OutputExistsError, match="have changed since"):
+        run(tmp_path / "text", tmp_path / "back", "sqlite-shards", from_store="text-files")
+
+
+def test_a_sample_that_the_source_lost_is_not_left_behind(tmp_path):
+    for sample in ("S1", "S2"):
+        write_seed_shard(tmp_path / "seed", sample, {f"B__X-{sample}__c": "ACGT"})
+    run(tmp_path / "seed", tmp_path / "out")
+    shutil.rmtree(tmp_path / "seed" / "S2")
+    with pytest.raises(OutputExistsError, match="holds sample 'S2', which .* has not"):
+        run(tmp_path / "seed", tmp_path / "out", force=True)
+    shutil.rmtree(tmp_path / "out" / "S2")
+    assert run(tmp_path / "seed", tmp_path / "out").samples == 1
+
+
 def test_bases_that_are_not_those_of_the_table_are_refused(folder, tmp_path):
     execute(shard(folder, "s1"), "UPDATE sequences SET nt_sequence = replace(nt_sequence, 'A', 'C')")
     with pytest.raises(InputError, match="the bases of contig 'BAC__FASTA-s1__c0' .* eden verify"):
