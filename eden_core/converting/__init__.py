@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eden_core.contigs import CONTIGS
-from eden_core.converting.folder import ConversionFolder, Plan
+from eden_core.converting.folder import ConversionFolder
 from eden_core.converting.indexes import ConvertedIndex, IndexTask, convert_index
+from eden_core.converting.plan import Plan
 from eden_core.converting.samples import SampleTask, StoreAt, check_sample, write_sample
 from eden_core.converting.table_rows import TableRows
 from eden_core.errors import ConfigurationError, EdenError, InputError, NotSupportedError, ShardNotFoundError
@@ -239,8 +240,8 @@ def _given_up_if_empty(folder: ConversionFolder) -> Iterator[None]:
 
 
 def _bytes_of(store: SequenceStore, samples: Iterable[str]) -> int:
-    """Return the bytes of the shards, of which several samples may share one."""
+    """Return the bytes of the shards."""
     try:
-        return sum({state.location: state.bytes for state in map(store.shard_state, samples)}.values())
+        return sum(store.shard_state(sample).bytes for sample in samples)
     except NotSupportedError:
         return bytes_below(Path(store.location))

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -13,66 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eden_core.atomic import atomic_path
-from eden_core.contigs import CONTIGS
-from eden_core.converting.samples import Places, Receipt, StoreAt, stamp_of
+from eden_core.converting.plan import TABLES, Plan, indexes_named
+from eden_core.converting.samples import Places, Receipt, stamp_of
 from eden_core.errors import InputError, OutputExistsError
 from eden_core.importing.folder import SOURCES
 from eden_core.interfaces import SequenceStore
 from eden_core.manifest import MANIFEST, read_manifest
-from eden_core.runs import N_RUNS, SOFT_MASKED
-from eden_core.splitting.reports import REPORT
-from eden_core.splitting.words import SPLITS
 
 CONVERSION = "conversion.json"
 """what a folder was converted from, and to what"""
 
-INDEXES = "*_windows.db"
-"""the indexes of a data folder"""
-
 _WORK = ".eden-convert"
 _DONE = ".eden-convert.done"
-_TABLES = (CONTIGS, *(f"{split}.parquet" for split in SPLITS), N_RUNS, SOFT_MASKED, SOURCES, REPORT)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A conversion of a folder.
-
-    Attributes:
-        source, target: the stores; their locations are the folders.
-        from_index, index: names of index plugins.
-    """
-
-    source: StoreAt
-    target: StoreAt
-    from_index: str
-    index: str
-
-    @property
-    def folder(self) -> Path:
-        """The folder that is converted."""
-        return Path(self.source.location)
-
-    @property
-    def indexes(self) -> list[Path]:
-        """The indexes of the folder."""
-        return sorted(self.folder.glob(INDEXES))
-
-    @property
-    def tables(self) -> list[Path]:
-        """The files of the folder that are carried over as they are, or nearly so."""
-        of_indexes = [place.with_name(f"{place.stem.removesuffix('_windows')}.parquet") for place in self.indexes]
-        places = dict.fromkeys([*(self.folder / name for name in _TABLES), *of_indexes])
-        return [place for place in places if place.is_file()]
-
-    def described(self) -> dict[str, Any]:
-        """Return what must be the same for a conversion to be the same, JSON-like."""
-        files = [*self.tables, *self.indexes, *([manifest] if (manifest := self.folder / MANIFEST).is_file() else [])]
-        stamps = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
-        source = asdict(self.source) | {"index": self.from_index, "files": stamps}
-        target = {"name": self.target.name, "options": dict(self.target.options), "index": self.index}
-        described: dict[str, Any] = json.loads(json.dumps({"from": source, "to": target}))
-        return described
 
 
 class ConversionFolder:
@@ -98,7 +49,7 @@ class ConversionFolder:
 
     def index_draft(self, place: Path) -> Path:
         """Return where an index of the source becomes the other one, before it is put in its place."""
-        return self._work / "indexes" / place.name
+        return self._work / "indexes" / self.plan.index_name(place)
 
     def begin(self, store: SequenceStore, *, force: bool) -> dict[str, Any] | None:
         """Note what is planned; return what `CONVERSION` says where all of it was done before.
@@ -170,8 +121,10 @@ class ConversionFolder:
             with atomic_path(self.out / table.name) as draft:
                 self._carry(table, draft, receipts)
         self._remove_stale()
-        for place in self.plan.indexes:
-            self.index_draft(place).replace(self.out / place.name)
+        indexes = {self.index_draft(place) for place in self.plan.indexes}
+        built = [path for path in (self._work / "indexes").iterdir() if not path.name.startswith(".")]
+        for path in sorted(built, key=lambda path: path in indexes):  # behind what was worked out from them
+            path.replace(self.out / path.name)
         said = {
             "eden": version("eden-core"),
             "plan": self._described,
@@ -234,8 +187,9 @@ class ConversionFolder:
 
     def _remove_stale(self) -> None:
         """Remove tables and indexes of an earlier conversion that this one does not replace."""
-        carried = {path.name for path in (*self.plan.tables, *self.plan.indexes)}
-        for path in (*self.out.glob(INDEXES), *(self.out / name for name in _TABLES)):
+        carried = {*(path.name for path in self.plan.tables), *map(self.plan.index_name, self.plan.indexes)}
+        indexes = (path for name in {self.plan.from_index, self.plan.index} for path in self.out.glob(indexes_named(name)))
+        for path in (*indexes, *(self.out / name for name in TABLES)):
             if path.name not in carried:
                 path.unlink(missing_ok=True)
 
@@ -257,7 +211,16 @@ class ConversionFolder:
 
 def _converted(manifest: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     named = {"store": plan.target.name, "index": plan.index}
-    return {**manifest, "eden": version("eden-core"), **named, "plan": {**manifest["plan"], **named}}
+    splits = {
+        split: {**part, "index": plan.index_name(plan.folder / part["index"])} for split, part in manifest["splits"].items()
+    }
+    return {
+        **manifest,
+        "eden": version("eden-core"),
+        **named,
+        "splits": splits,
+        "plan": {**manifest["plan"], **named},
+    }
 
 
 def _digest_of(stamps: Iterable[tuple[str, str]]) -> str:

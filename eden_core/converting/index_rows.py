@@ -54,6 +54,11 @@ def rows_of_index(index: WindowIndex, store: SequenceStore, contigs: str | None 
     for table in tables:
         if _explains(table, index):
             return IndexRows(partial(_rows_of_table, table), table)
+    if "end" in next(iter(index.contigs())).schema.names:
+        raise InputError(
+            f"{index.location} has windows that are cut short where intervals end, which no table of contigs explains: build "
+            "the other index with eden-precompute, from a table of these intervals"
+        )
     lengths = LengthSource(index, store, contigs)
     own = partial(_own_rows, index, lengths)
     difference = first_difference(stretches_of_index(index), stretches_of_rows(_checked(own(), index.location), index.tiling))

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_core.atomic import atomic_path, refuse_existing
+from eden_core.atomic import refuse_existing
 from eden_core.batch import Windows
 from eden_core.converting.index_rows import IndexRows, rows_of_index
 from eden_core.converting.samples import StoreAt
 from eden_core.converting.stretches import first_difference, stretches_of_index
-from eden_core.errors import ConfigurationError, FormatError
+from eden_core.errors import ConfigurationError, FormatError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
+from eden_core.scratch import scratch_folder
 
 SAMPLED_WINDOWS = 1 << 16
 """windows that are looked up in both indexes, spread evenly; all are compared through `WindowIndex.contigs`"""
@@ -75,7 +76,8 @@ def convert_index(task: IndexTask) -> ConvertedIndex:
 
     Raises:
         OutputExistsError: the target exists, without `force`.
-        InputError: no contigs are known that explain the windows, or nothing says how long contigs are.
+        InputError: no contigs are known that explain the windows, or nothing says how long contigs are; there is no folder for
+            the target.
         NotSupportedError: the other plugin cannot build an index, or not one of intervals.
         FormatError: it is damaged, or the other one is not as it should be.
     """
@@ -83,18 +85,23 @@ def convert_index(task: IndexTask) -> ConvertedIndex:
     if Path(task.source).resolve() == Path(task.target).resolve():
         raise ConfigurationError(f"{task.target} is the index itself: give another place for the new one")
     refuse_existing(task.target, force=task.force)
+    if not Path(task.target).parent.is_dir():
+        raise InputError(f"{task.target} cannot be written: there is no folder {Path(task.target).parent}; make it first")
     plugins = installed_plugins()
     builder = plugins.index_class(task.index)
     with plugins.index(task.from_index, task.source) as old, task.store.opened() as store:
         copied = task.from_index == task.index and Path(task.source).is_file()
         rows = None if copied else rows_of_index(old, store, task.contigs)
-        with atomic_path(task.target) as draft:
+        with scratch_folder(Path(task.target).parent, "convert-index") as scratch:
+            draft = scratch / Path(task.target).name
             if rows is None:
                 shutil.copyfile(task.source, draft)
             else:
                 builder.build(str(draft), rows.batches(), old.tiling)
             with plugins.index(task.index, str(draft)) as new:
                 notes = _compared(old, new, rows)
+            for path in sorted(scratch.iterdir(), key=lambda path: path == draft):  # behind what was worked out from it
+                path.replace(Path(task.target).with_name(path.name))
         windows = len(old)
     before, after = (_bytes_of(place) for place in (task.source, task.target))
     table = None if rows is None else rows.table
