@@ -12,6 +12,7 @@ from plain import write_seed_shard
 
 from eden_core import EdenDataModule, EdenDataset, EdenLoader, Tiling, installed_plugins
 from eden_core.converting import ConversionSummary, convert_folder, samples
+from eden_core.converting.plan import index_suffix
 from eden_core.errors import (
     ConfigurationError,
     FormatError,
@@ -72,7 +73,8 @@ def prepared(tmp_path_factory) -> Path:
 
 
 def train(folder: Path, store="sqlite-shards", index="sqlite") -> EdenDataset:
-    places = {"sequence_db_dir": str(folder), "window_db_path": str(folder / "train_windows.db")}
+    place = folder / f"train_windows{index_suffix(index)}"
+    places = {"sequence_db_dir": str(folder), "window_db_path": str(place)}
     return EdenDataset(store, index, **places, **READ)
 
 
@@ -126,10 +128,12 @@ def test_the_table_of_sources_names_the_new_store(made, tmp_path):
     assert (row["sample"], row["location"], json.loads(row["settings"])["store"]) == ("s1", "s1", "text-files")
 
 
-def test_a_run_goes_on_from_a_converted_folder(made, tmp_path):
-    run(made, tmp_path / "out")
-    state = EdenLoader(train(made), num_workers=0).state_dict()
-    EdenLoader(train(tmp_path / "out", "text-files"), num_workers=0).load_state_dict(state)
+@pytest.mark.parametrize("plugins", [("text-files", "sqlite"), ("arrow-shards", "arrow")], ids="-".join)
+def test_a_run_goes_on_from_a_converted_folder_and_back(made, tmp_path, plugins):
+    run(made, tmp_path / "out", *there(plugins))
+    loaders = [EdenLoader(train(made), num_workers=0), EdenLoader(train(tmp_path / "out", *plugins), num_workers=0)]
+    for before, after in (loaders, loaders[::-1]):
+        after.load_state_dict(before.state_dict())
 
 
 def test_but_not_where_the_bases_are_others(made, folder, tmp_path):
