@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from eden_core.atomic import atomic_path
 from eden_core.converting.plan import TABLES, Plan, indexes_named
-from eden_core.converting.samples import Places, Receipt, stamp_of
+from eden_core.converting.samples import Places, Receipt, StoreAt, stamp_of
 from eden_core.errors import InputError, OutputExistsError
 from eden_core.importing.folder import SOURCES
 from eden_core.interfaces import SequenceStore
@@ -203,7 +203,7 @@ class ConversionFolder:
             for row in rows:
                 place = Path(places.get(row["sample"], row["location"]))
                 row["location"] = str(place.relative_to(self.out)) if place.is_relative_to(self.out) else str(place)
-                row["settings"] = json.dumps(json.loads(row["settings"]) | {"store": self.plan.target.name})
+                row["settings"] = json.dumps(_with_store(json.loads(row["settings"]), self.plan.target))
             pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(table)), draft, compression="zstd")
         except (pa.ArrowException, KeyError, ValueError) as error:
             raise InputError(f"{table} cannot be carried over: {error}; eden import writes it") from error
@@ -214,13 +214,15 @@ def _converted(manifest: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     splits = {
         split: {**part, "index": plan.index_name(plan.folder / part["index"])} for split, part in manifest["splits"].items()
     }
-    return {
-        **manifest,
-        "eden": version("eden-core"),
-        **named,
-        "splits": splits,
-        "plan": {**manifest["plan"], **named},
-    }
+    prepared = _with_store(manifest["plan"], plan.target) | {"index": plan.index}
+    return {**manifest, "eden": version("eden-core"), **named, "splits": splits, "plan": prepared}
+
+
+def _with_store(settings: Mapping[str, Any], store: StoreAt) -> dict[str, Any]:
+    """Return settings of an import, or of a folder that was prepared, with another store; others stay where they stand."""
+    told = {"store": store.name} | ({"store_options": dict(store.options)} if store.options else {})
+    others = {name: value for name, value in settings.items() if name != "store_options"}
+    return {name: each for key, value in others.items() for name, each in (told.items() if key == "store" else [(key, value)])}
 
 
 def _digest_of(stamps: Iterable[tuple[str, str]]) -> str:

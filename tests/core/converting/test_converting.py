@@ -123,9 +123,13 @@ def test_the_manifest_says_what_reads_the_folder(prepared, tmp_path):
 
 
 def test_the_table_of_sources_names_the_new_store(made, tmp_path):
-    run(made, tmp_path / "out")
+    run(made, tmp_path / "out", store_options={"suffix": ".seq"})
     (row, *_) = pq.read_table(tmp_path / "out" / "sources.parquet").to_pylist()
-    assert (row["sample"], row["location"], json.loads(row["settings"])["store"]) == ("s1", "s1", "text-files")
+    settings = json.loads(row["settings"])
+    assert (row["sample"], row["location"]) == ("s1", "s1")
+    assert list(settings.items())[:2] == [("store", "text-files"), ("store_options", {"suffix": ".seq"})]
+    run(tmp_path / "out", tmp_path / "back", "sqlite-shards", from_store="text-files", from_store_options={"suffix": ".seq"})
+    assert (tmp_path / "back" / "sources.parquet").read_bytes() == (made / "sources.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("plugins", [("text-files", "sqlite"), ("arrow-shards", "arrow")], ids="-".join)
