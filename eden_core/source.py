@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
 from eden_core.errors import ConfigurationError, PluginContractError, StaleIndexError, UnreadBasesWarning
-from eden_core.fingerprint import SAMPLED
+from eden_core.fingerprint import CONTENTS, SAMPLED
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import Layout
 from eden_core.patience import Patience
@@ -148,6 +148,9 @@ class Source:
             "index": self.index.fingerprint(),
             "transforms": ", ".join(transform.fingerprint() for transform in self.transforms),
         }
+        digests = (self.index.contigs_digest, self.index.bases_digest)
+        if None not in digests:
+            known[CONTENTS] = f"{digests[0]:014x} {digests[1]:014x} {self.index.tiling}"
         if unread is not None and unread.any():
             return known
         return known | {SAMPLED: hashlib.blake2b(bases.values.tobytes(), digest_size=8).hexdigest()}

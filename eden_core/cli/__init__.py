@@ -25,6 +25,7 @@ def main() -> None:
 def _eden() -> None:
     from eden_core.cli.bench import bench_command
     from eden_core.cli.contigs import contigs_command
+    from eden_core.cli.convert import convert_command
     from eden_core.cli.demo import demo
     from eden_core.cli.doctor import doctor
     from eden_core.cli.import_ import import_command
@@ -43,6 +44,7 @@ def _eden() -> None:
     app.command("contigs")(contigs_command)
     app.command("verify")(verify_command)
     app.command("optimize")(optimize_command)
+    app.command("convert")(convert_command)
     app.command("inspect")(inspect)
     app.command("doctor")(doctor)
     app.command("replay")(replay)

@@ -3,13 +3,12 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from eden_core.contigs import CONTIGS, count_contigs
 from eden_core.errors import ConfigurationError, InputError
@@ -24,7 +23,7 @@ from eden_core.splitting.reports import REPORT
 from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute, run_tasks
 from eden_core.tiling import Tiling
-from eden_core.verifying.grouping import group_of, write_groups
+from eden_core.verifying.grouping import group_count, group_of, only_sample, with_samples, write_groups
 from eden_core.verifying.indexes import IndexCheck, IndexResult, check_index
 from eden_core.verifying.ordered_rows import ordered_rows, read_columns, read_through
 from eden_core.verifying.problems import Problem, Problems
@@ -32,9 +31,6 @@ from eden_core.verifying.shards import CONTIG_ROWS, RUN_TABLES, GroupResult, Gro
 from eden_core.verifying.splits import check_splits
 
 _INDEX_SUFFIX = "_windows.db"
-_ROWS_A_GROUP = 250_000
-_MOST_GROUPS = 256
-_GROUPS_A_WORKER = 4
 
 Progress = Callable[[int, int], None]
 """called with (steps done, steps in all)"""
@@ -137,11 +133,11 @@ class _Run:
         with installed_plugins().store(self._store, str(self._folder)) as store:
             present = sorted(store.samples(), key=os.fsencode)
         runs = tuple(name for name in RUN_TABLES if (self._folder / name).is_file())
-        groups = self._groups(len(present))
+        groups = group_count(count_contigs(self._table), len(present), self._factory.workers)
         with scratch_folder(self._folder, "verify") as scratch:
             named = write_groups(self._contig_rows(), scratch, CONTIG_ROWS, groups)
             runs = tuple(table for table in runs if self._readable(table, partial(self._write_runs, table, scratch, groups)))
-            only = present[0] if len(present) == 1 and (present[0] not in named or named <= {present[0], ""}) else None
+            only = only_sample(named, present)
             if only is not None:
                 named = {only}
             self._compare_samples(named, set(present))
@@ -202,14 +198,9 @@ class _Run:
             checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split)))
         return checks
 
-    def _groups(self, shards: int) -> int:
-        """Return into how many groups samples are shared out: of a size that fits into memory."""
-        rows = count_contigs(self._table)
-        return max(1, min(shards, _MOST_GROUPS, max(_GROUPS_A_WORKER * self._factory.workers, rows // _ROWS_A_GROUP)))
-
     def _contig_rows(self) -> Iterator[pa.RecordBatch]:
         names = [name for name in ("contig_id", "length", "digest", "sample") if name in self._columns]
-        return _with_samples(ordered_rows(self._table, names))
+        return with_samples(ordered_rows(self._table, names))
 
     def _compare_samples(self, named: set[str], present: set[str]) -> None:
         self.result.samples, self.result.shards = len(named), len(present)
@@ -253,18 +244,6 @@ class _Run:
 
 def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
     return check_group(task) if isinstance(task, GroupTask) else check_index(task)
-
-
-def _with_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield rows with the sample that they name, or else that of their ids."""
-    for batch in batches:
-        of_ids = samples_of(batch.column("contig_id"))
-        if "sample" not in batch.schema.names:
-            yield batch.append_column("sample", of_ids)
-            continue
-        named = batch.column("sample")
-        place = batch.schema.get_field_index("sample")
-        yield batch.set_column(place, "sample", pc.if_else(pc.equal(named, ""), of_ids, named))
 
 
 def _run_rows(path: Path) -> Iterator[pa.RecordBatch]:

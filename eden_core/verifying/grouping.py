@@ -1,6 +1,7 @@
 """Rows of large tables, shared out by sample to files that each fit a task."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from pathlib import Path
 from zlib import crc32
@@ -10,8 +11,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from eden_core.sequence_columns import samples_of
+
 _ROWS_BUFFERED = 1 << 19
 _FEW_SAMPLES = 16
+_ROWS_A_GROUP = 250_000
+_MOST_GROUPS = 256
+_GROUPS_A_WORKER = 4
+
+
+def group_count(rows: int, shards: int, workers: int) -> int:
+    """Return into how many groups samples are shared out: of a size that fits into memory."""
+    return max(1, min(shards, _MOST_GROUPS, max(_GROUPS_A_WORKER * workers, rows // _ROWS_A_GROUP)))
+
+
+def with_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield rows with the sample that they name, or else that of their ids; "" where there is none."""
+    for batch in batches:
+        of_ids = samples_of(batch.column("contig_id"))
+        if "sample" not in batch.schema.names:
+            yield batch.append_column("sample", of_ids)
+            continue
+        named = batch.column("sample")
+        place = batch.schema.get_field_index("sample")
+        yield batch.set_column(place, "sample", pc.if_else(pc.equal(named, ""), of_ids, named))
+
+
+def only_sample(named: AbstractSet[str], present: Sequence[str]) -> str | None:
+    """Return the one sample whose shard serves every id, whatever sample ids name; None: each id lies in its own sample's.
+
+    Args:
+        named: samples of a table of contigs, "" for ids that name none.
+        present: samples that have a shard.
+    """
+    single = len(present) == 1 and (present[0] not in named or named <= {present[0], ""})
+    return present[0] if single else None
 
 
 def group_of(sample: str, groups: int) -> int:

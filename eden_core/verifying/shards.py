@@ -136,7 +136,8 @@ class _SampleCheck:
         return self._remedies.importing(self._sample)
 
     def _listed(self) -> Iterator[pa.RecordBatch]:
-        yield from self._store.contigs(self._sample)
+        for batch in self._store.contigs(self._sample):
+            yield batch.select(SCHEMA.names).cast(SCHEMA)
 
     def _guarded(self, step: Callable[[], object]) -> bool:
         """Run a step; an error becomes a problem, the first of a shard, and False."""

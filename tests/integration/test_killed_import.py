@@ -1,14 +1,13 @@
 """An import that is killed goes on with the same command, and ends with the bytes of an undisturbed one."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from killed_commands import contents, kill_at
 
 EDEN = Path(sys.executable).with_name("eden")
 SAMPLES, CONTIGS = 12, 60
@@ -34,20 +33,6 @@ def undisturbed(sources, tmp_path_factory):
     started = time.monotonic()
     subprocess.run(command(sources, out), check=True, capture_output=True)
     return contents(out), time.monotonic() - started
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def kill_at(moment: float, argv: list[str], *, group: bool) -> None:
-    """Kill a command, or it and its workers, unless it is done before."""
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        process.wait(moment)
-    except subprocess.TimeoutExpired:
-        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def check_kills(kills: int, sources, undisturbed, out: Path) -> None:

@@ -82,7 +82,7 @@ class JsonIndex(WindowIndex):
             cls.check_intervals(listed)
             rows = [found for row in listed for found in cls.cut_interval(row, tiling)]
         else:
-            cls.check([row["contig_id"] for row in listed])
+            cls.check_ids([row["contig_id"] for row in listed])
             rows = [found for row in listed for found in cls.cut(row["contig_id"], row["length"], tiling)]
         if not rows:
             raise InputError("no window")
@@ -91,7 +91,7 @@ class JsonIndex(WindowIndex):
         return IndexSummary(location, len(listed), len(rows))
 
     @staticmethod
-    def check(ids: list[str]) -> None:
+    def check_ids(ids: list[str]) -> None:
         if any(left.encode() >= right.encode() for left, right in pairwise(ids)):
             raise InputError("ids must be unique and in byte order")
 

@@ -150,7 +150,7 @@ class LeavesADraft(JsonIndex):
 
 class TakesAnyOrder(JsonIndex):
     @staticmethod
-    def check(ids):
+    def check_ids(ids):
         pass
 
 
@@ -171,7 +171,7 @@ class ChecksWithinBatches(JsonIndex):
     def build(cls, location, contigs, tiling):
         batches = list(contigs)
         for batch in batches:
-            JsonIndex.check(batch["contig_id"].to_pylist())
+            JsonIndex.check_ids(batch["contig_id"].to_pylist())
         rows = {row["contig_id"]: row["length"] for batch in batches for row in batch.to_pylist()}
         schema = batches[0].schema
         columns = [pa.array(column) for column in zip(*sorted(rows.items()), strict=True)]

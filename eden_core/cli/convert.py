@@ -1,0 +1,133 @@
+"""`eden convert`: a data folder, or an index, as another store or index plugin has it."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eden_core.amounts import size_text
+from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.progress import bar
+from eden_core.contigs import CONTIGS
+from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
+from eden_core.errors import ConfigurationError
+from eden_core.tasks import absolute
+
+_OPTION = "KEY=VALUE"
+
+
+def convert_command(
+    *,
+    source: Annotated[Path, typer.Argument(help="Data folder, or folder of shards; or an index.", metavar="FOLDER|INDEX")],
+    out: Annotated[Path, typer.Argument(help="New folder, or new index.", metavar="OUT")],
+    store: Annotated[str | None, typer.Option(help="Store plugin to convert to [default: as it is].")] = None,
+    index: Annotated[str | None, typer.Option(help="Index plugin to convert to [default: as it is].")] = None,
+    from_store: Annotated[
+        str | None, typer.Option(help="Store plugin that reads the folder [default: as eden.json says, else sqlite-shards].")
+    ] = None,
+    from_index: Annotated[
+        str | None, typer.Option(help="Index plugin that reads it [default: as eden.json says, else sqlite].")
+    ] = None,
+    store_option: Annotated[
+        list[str] | None, typer.Option(help="Option of the new store; may be repeated.", metavar=_OPTION)
+    ] = None,
+    from_store_option: Annotated[
+        list[str] | None, typer.Option(help="Option of the old store; may be repeated.", metavar=_OPTION)
+    ] = None,
+    store_dir: Annotated[
+        Path | None, typer.Option(help="Of an index: where its store lies [default: beside it].", metavar="DIR")
+    ] = None,
+    contigs: Annotated[
+        Path | None, typer.Option(help="Of an index: table of contigs that it was built from.", metavar="FILE")
+    ] = None,
+    executor: ExecutorOption = "local",
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier conversion left.")] = False,
+) -> None:
+    """Make another folder that trains the same rows from another store or index; all bases and windows are compared.
+
+    After a kill the same command goes on where it stopped. Of an index alone, windows and tiling are carried over.
+    """
+    old_options = _options("--from-store-option", from_store_option)
+    if source.is_dir():
+        _refuse_given({"--store-dir": store_dir, "--contigs": contigs}, f"{source} is a folder")
+        run = executor_of(executor, workers, scheduler)
+        new_options = _options("--store-option", store_option)
+        with bar("steps") as progress:
+            summary = convert_folder(
+                source,
+                out,
+                store=store,
+                index=index,
+                from_store=from_store,
+                from_index=from_index,
+                store_options=new_options,
+                from_store_options=old_options,
+                executor=run,
+                force=force,
+                progress=progress,
+            )
+        _print_folder(summary, new_options)
+        return
+    _refuse_given({"--store": store, "--store-option": store_option}, f"{source} is no folder")
+    if index is None:
+        raise ConfigurationError("nothing says what to convert to: give --index")
+    place = StoreAt(from_store or "sqlite-shards", absolute(source.parent if store_dir is None else store_dir), old_options)
+    table = None if contigs is None else absolute(contigs)
+    _print_index(convert_index(IndexTask(absolute(source), absolute(out), from_index or "sqlite", index, place, table, force)))
+
+
+def _refuse_given(options: dict[str, object], why: str) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        kind = "an index" if "--contigs" in options else "a folder"
+        raise ConfigurationError(f"{' and '.join(given)} go with {kind}, and {why}")
+
+
+def _options(name: str, given: Sequence[str] | None) -> dict[str, Any]:
+    """Return options by name; a value that is JSON is read as such."""
+    found: dict[str, Any] = {}
+    for text in given or ():
+        key, separator, value = text.partition("=")
+        if not key or not separator:
+            raise ConfigurationError(f"{name} is {text!r}; expected {_OPTION}, such as suffix=.txt")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
+    there = f", {summary.there_already:,} of them there already" if summary.there_already else ""
+    print(f"{summary.out}{': was converted already' if summary.unchanged else ''}")
+    print(f"  samples        {summary.samples:>16,}{there}")
+    print(f"  contigs        {summary.contigs:>16,}")
+    print(f"  bases          {summary.bases:>16,}")
+    print(f"  shards before  {size_text(summary.bytes_before):>16}")
+    print(f"  shards after   {size_text(summary.bytes_after):>16}")
+    print(f"  seconds        {summary.seconds:>16.2f}")
+    if summary.tables:
+        print(f"  carried over   {', '.join(summary.tables)}")
+    for one in summary.indexes:
+        _print_index(one)
+    said = [f"data_dir={str(summary.out)!r}", f"store={summary.store!r}", f"index={summary.index!r}"]
+    said += [f"store_options={options!r}"] if options else []
+    check = ["eden", "verify", str(summary.out), "--store", summary.store, "--index", summary.index]
+    if CONTIGS in summary.tables:
+        print(f"to check it all again: {shlex.join(check)}")
+    print(f"next: EdenDataModule({', '.join(said)})")
+
+
+def _print_index(one: ConvertedIndex) -> None:
+    sizes = [size_text(size) for size in (one.bytes_before, one.bytes_after) if size is not None]
+    print(f"{one.location}")
+    print(f"  windows        {one.windows:>16,}")
+    print(f"  size           {' -> '.join(sizes)}")
+    print(f"  seconds        {one.seconds:>16.2f}")
+    for note in one.notes:
+        print(f"  note: {note}")
