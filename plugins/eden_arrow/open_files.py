@@ -1,0 +1,209 @@
+"""Read-only files of this process: mapped into memory or read, bounded in number, never shared with another process."""
+
+import mmap
+import os
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+
+from eden_core.errors import ConfigurationError, FormatError
+from eden_core.file_systems import is_on_network
+
+IO = ("auto", "mmap", "pread")
+"""how files are read; "auto" maps those of local file systems, where a read that fails does not end the process"""
+
+
+class OpenFile(ABC):
+    """One file.
+
+    Args:
+        path: where it lies.
+        descriptor: of the open file, which is closed with this one.
+        size: its bytes.
+    """
+
+    def __init__(self, path: str, descriptor: int, size: int) -> None:
+        self.path = path
+        self.size = size
+        self._descriptor = descriptor
+
+    @abstractmethod
+    def read(self, offset: int, count: int) -> bytes | memoryview:
+        """Return bytes of the file, as a view where that costs no copy; it must not outlive the file.
+
+        Raises:
+            FormatError: the file ends before.
+            OSError: the file system failed.
+        """
+
+    @abstractmethod
+    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
+        """Copy many stretches: `counts[i]` bytes from `source[i]` of the file to `target[i]` of a buffer.
+
+        Raises:
+            FormatError: the file ends before.
+            OSError: the file system failed.
+        """
+
+    @abstractmethod
+    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
+        """Let the system begin to read stretches that will be copied, all at once."""
+
+    def close(self) -> None:
+        """Close it; repeatable."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _behind_end(self, offset: int) -> FormatError:
+        return FormatError(
+            f"{self.path} ends before byte {offset}: it was cut short since it was opened; copy the store again, or import anew"
+        )
+
+
+class PlainFile(OpenFile):
+    """A file that is read call by call: what fails is an error with its number."""
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return bytes of the file."""
+        found = self._pread(offset, count)
+        while len(found) < count:
+            more = self._pread(offset + len(found), count - len(found))
+            if not more:
+                raise self._behind_end(offset + count)
+            found += more
+        return found
+
+    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
+        """Copy stretches into a buffer."""
+        for offset, place, count in zip(source, target, counts, strict=True):
+            done = self._preadv(into[place : place + count], offset)
+            while done < count:
+                more = self._preadv(into[place + done : place + count], offset + done)
+                if not more:
+                    raise self._behind_end(offset + count)
+                done += more
+
+    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
+        """Tell the system what will be read."""
+        for offset, count in zip(source, counts, strict=True):
+            os.posix_fadvise(self._descriptor, offset, count, os.POSIX_FADV_WILLNEED)
+
+    def _pread(self, offset: int, count: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, count, offset)
+        except OSError as error:
+            raise _named(error, self.path) from error
+
+    def _preadv(self, target: memoryview, offset: int) -> int:
+        try:
+            return os.preadv(self._descriptor, [target], offset)
+        except OSError as error:
+            raise _named(error, self.path) from error
+
+
+class MappedFile(OpenFile):
+    """A file that is mapped into memory. The map is random: a page that is touched brings no others along."""
+
+    def __init__(self, path: str, descriptor: int, size: int) -> None:
+        super().__init__(path, -1, size)
+        try:
+            self._map = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        except OSError as error:
+            raise _named(error, path) from error
+        finally:
+            os.close(descriptor)  # the map keeps one of its own
+        self._map.madvise(mmap.MADV_RANDOM)
+        self.view = memoryview(self._map)
+
+    def read(self, offset: int, count: int) -> memoryview:
+        """Return a view of the map."""
+        if offset + count > self.size:
+            raise self._behind_end(offset + count)
+        return self.view[offset : offset + count]
+
+    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
+        """Copy stretches into a buffer."""
+        view = self.view
+        for offset, place, count in zip(source, target, counts, strict=True):
+            into[place : place + count] = view[offset : offset + count]
+
+    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
+        """Tell the system which pages will be touched."""
+        page, advise, kind = mmap.PAGESIZE, self._map.madvise, mmap.MADV_WILLNEED
+        for offset, count in zip(source, counts, strict=True):
+            first = offset - offset % page
+            advise(kind, first, offset + count - first)
+
+    def close(self) -> None:
+        """Unmap it, once no array looks at it any more."""
+        with suppress(BufferError):  # an error that is being handled may hold a view: then it goes with it
+            self.view.release()
+            self._map.close()
+
+
+class OpenFiles:
+    """The files that one process has open of a store, least recently used closed first.
+
+    Args:
+        limit: how many stay open.
+        io: one of `IO`.
+
+    Raises:
+        ConfigurationError: `io` is none of `IO`.
+    """
+
+    def __init__(self, limit: int, io: str) -> None:
+        if io not in IO:
+            raise ConfigurationError(f"io={io!r}: expected one of {', '.join(IO)}")
+        self._limit, self._io = max(1, limit), io
+        self._mapped = None if io == "auto" else io == "mmap"
+        self._files: OrderedDict[str, OpenFile] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def file(self, path: str, size: int) -> OpenFile:
+        """Return the open file at a path.
+
+        Args:
+            path: where it lies.
+            size: the bytes that it must have.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            FormatError: it has another size.
+            OSError: it cannot be opened.
+        """
+        found = self._files.get(path)
+        if found is not None:
+            self._files.move_to_end(path)
+            return found
+        while len(self._files) >= self._limit:
+            self._files.popitem(last=False)[1].close()
+        opened = self._files[path] = self.opened(path, size)
+        return opened
+
+    def opened(self, path: str, size: int | None = None) -> OpenFile:
+        """Open a file that the caller closes and that does not count."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor).st_size
+            if size is not None and found != size:
+                raise FormatError(f"{path} has {found:,} bytes instead of {size:,}: it is damaged; copy or import it again")
+            if self._mapped is None:
+                self._mapped = not is_on_network(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return MappedFile(path, descriptor, found) if self._mapped and found else PlainFile(path, descriptor, found)
+
+    def close(self) -> None:
+        """Close all files; repeatable."""
+        while self._files:
+            self._files.popitem()[1].close()
+
+
+def _named(error: OSError, path: str) -> OSError:
+    return OSError(error.errno, os.strerror(error.errno or 0), path)
