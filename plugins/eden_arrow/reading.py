@@ -48,7 +48,7 @@ def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8], *, ann
     sources = (some.offsets + firsts).tolist()
     if announce:
         file.announce(sources, sizes.tolist())
-    raw = np.empty(places[-1], np.uint8)
+    raw = np.empty(places[-1] + places[-1] % 2, np.uint8)
     file.copy(sources, places[:-1].tolist(), sizes.tolist(), memoryview(raw))  # type: ignore[arg-type]
     letters = unpacked(raw)
     begins = 4 * places[:-1] + some.starts % 4

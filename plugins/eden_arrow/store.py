@@ -115,7 +115,7 @@ class ArrowShards(SequenceStore):
     def _copy(self, contents: StoreContents, shards: NDArray[np.int64], some: Stretches, values: NDArray[np.uint8]) -> None:
         order = np.lexsort((some.offsets + some.starts, shards))
         found = shards[order]
-        bounds = [0, *(np.flatnonzero(np.diff(found)) + 1).tolist(), found.size]
+        bounds = [0, *(np.flatnonzero(found[1:] != found[:-1]) + 1).tolist(), found.size]
         for first, end in zip(bounds[:-1], bounds[1:], strict=True):
             shard = contents.shard(int(found[first]))
             self.reading = contents.path(shard)
