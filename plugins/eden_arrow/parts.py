@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def write_part(folder: StoreFolder, name: str, sequences: Iterable[tuple[str, by
     """
     target = folder.part_table(name)
     with ExitStack() as held:
-        with named_when_full(target), atomic_path(target) as draft, _removed(folder.draft_of_bases(draft)) as bases:
+        with named_when_full(target), _draft(target) as draft, _removed(folder.draft_of_bases(draft)) as bases:
             with RowSorter(bases.with_name(f"{bases.name}.rows")) as rows:
                 with ShardWriter(bases, packed=packed) as shard:
                     sample = SampleWriter(shard, rows).write(name, sequences)
@@ -71,6 +71,25 @@ def write_part(folder: StoreFolder, name: str, sequences: Iterable[tuple[str, by
             bases.replace(place)
         folder.remove_bases(name, sample.digest)
     return sample
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """Yield what `atomic_path` does, in a folder that is made, and goes when the block fails and it is empty."""
+    try:
+        with ExitStack() as opened:
+            yield _entered(target, opened)
+    except BaseException:
+        with suppress(OSError):
+            target.parent.rmdir()
+        raise
+
+
+def _entered(target: Path, opened: ExitStack) -> Path:
+    while True:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(InputError):  # another writer failed, and took the folder along
+            return opened.enter_context(atomic_path(target))
 
 
 @contextmanager

@@ -149,8 +149,6 @@ class ArrowShards(SequenceStore):
             InvalidSequenceIdError: the sample cannot be part of a file's name.
             InputError: an id repeats, or a sequence is no ASCII text.
         """
-        check_sample(sample)
-        self._folder.path.mkdir(parents=True, exist_ok=True)
         written = write_part(self._folder, sample, sequences, packed=self.packed)
         self.close()
         return ShardSummary(sample, str(self._folder.path), written.contigs, written.bases)
