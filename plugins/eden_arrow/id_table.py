@@ -53,7 +53,7 @@ class Shard:
     """One shard's file.
 
     Attributes:
-        name: of the file, in the folder of the table.
+        name: of the file, its path from the store's folder `shards` on.
         bytes: its size.
         packed: whether it holds two bits a base.
     """
@@ -108,13 +108,13 @@ class IdTable:
             raise self._damage("its header does not fit the rest")
         try:
             with pa.ipc.open_file(pa.py_buffer(bytes(file.read(samples_at, size)))) as reader:
-                self._samples = reader.read_all().combine_chunks()
+                self._samples = reader.get_batch(0)
                 told = json.loads(reader.schema.metadata[_SHARDS])
             self.shards = tuple(Shard(**each) for each in told["shards"])
             self.next_shard: int = told["next_shard"]
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise self._damage(f"its samples cannot be read: {error}") from error
-        self.shard_of_sample: NDArray[np.int32] = self._samples["shard"].to_numpy()
+        self.shard_of_sample: NDArray[np.int32] = np.frombuffer(self._samples["shard"].buffers()[1], "<i4", self.sample_count)
         self._directory = np.empty(0, np.uint64)
         self._view: NDArray[Any] | None = None
         if isinstance(file, MappedFile):
@@ -129,7 +129,7 @@ class IdTable:
     @property
     def sample_count(self) -> int:
         """How many samples it has."""
-        return len(self._samples)
+        return int(self._samples.num_rows)
 
     def sample(self, number: int) -> Sample:
         """Return what it says of a sample."""
@@ -145,11 +145,6 @@ class IdTable:
         """Return all samples, in byte order."""
         names: list[str] = self._samples["sample"].to_pylist()
         return names
-
-    def column(self, name: str) -> NDArray[Any]:
-        """Return a column of `SAMPLES` that holds numbers."""
-        found: NDArray[Any] = self._samples[name].to_numpy()
-        return found
 
     def find(self, digests: NDArray[np.uint64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Look ids up.

@@ -72,7 +72,6 @@ def merge_parts(folder: StoreFolder, shard_bytes: int) -> None:
             shards = _Merge(folder, table, parts, shard_bytes).run()
         for part in parts:
             folder.part_table(part.name).unlink()
-            folder.remove_bases(part.name, None)
         folder.remove_leftovers({shard.name for shard in shards})
 
 

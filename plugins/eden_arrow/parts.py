@@ -17,7 +17,7 @@ from eden_arrow.id_table_writing import RowSorter, write_id_table
 from eden_arrow.open_files import OpenFiles
 from eden_arrow.shard_files import SampleWriter, ShardWriter, sample_batches
 from eden_core.atomic import atomic_path, named_when_full
-from eden_core.errors import InputError, RepeatedIdError
+from eden_core.errors import FormatError, InputError, RepeatedIdError
 
 
 @dataclass(frozen=True)
@@ -59,29 +59,38 @@ def write_part(folder: StoreFolder, name: str, sequences: Iterable[tuple[str, by
     """
     target = folder.part_table(name)
     with ExitStack() as held:
-        with named_when_full(target), _draft(target) as draft, _removed(folder.draft_of_bases(draft)) as bases:
+        with named_when_full(target), _draft(folder, target) as draft, _removed(folder.draft_of_bases(draft)) as bases:
             with RowSorter(bases.with_name(f"{bases.name}.rows")) as rows:
                 with ShardWriter(bases, packed=packed) as shard:
                     sample = SampleWriter(shard, rows).write(name, sequences)
                 _sync(bases)
                 place = folder.part_bases(name, sample.digest)
-                told = samples_bytes([sample], [Shard(place.name, bases.stat().st_size, packed)], 0)
+                told = samples_bytes([sample], [Shard(folder.name_of(place), bases.stat().st_size, packed)], 0)
                 write_id_table(draft, rows, told, lambda two: repeated_id(two, [(bases, sample, packed)]))
             held.enter_context(folder.locked())
+            old = _bases_of(folder, name)
             bases.replace(place)
-        folder.remove_bases(name, sample.digest)
+        if old is not None and old != place:
+            old.unlink(missing_ok=True)
     return sample
 
 
+def _bases_of(folder: StoreFolder, name: str) -> Path | None:
+    """Return where the bases of a part lie; None: there is none, or it cannot be read, and `merge_parts` clears up."""
+    with suppress(FileNotFoundError, FormatError):
+        shard = read_part(folder, name).shard
+        return None if shard is None else folder.path / shard.name
+    return None
+
+
 @contextmanager
-def _draft(target: Path) -> Iterator[Path]:
+def _draft(folder: StoreFolder, target: Path) -> Iterator[Path]:
     """Yield what `atomic_path` does, in a folder that is made, and goes when the block fails and it is empty."""
     try:
         with ExitStack() as opened:
             yield _entered(target, opened)
     except BaseException:
-        with suppress(OSError):
-            target.parent.rmdir()
+        folder.remove_if_empty()
         raise
 
 
@@ -105,12 +114,15 @@ def remove_part(folder: StoreFolder, name: str, *, noted: bool) -> None:
     """Remove a part; `noted` leaves a note, for what the store has of the sample besides."""
     target = folder.part_table(name)
     with folder.locked():
+        old = _bases_of(folder, name)
         if noted:
-            with atomic_path(target) as draft, RowSorter(draft.with_name(f"{draft.name}.rows")) as rows:
+            with _draft(folder, target) as draft, RowSorter(draft.with_name(f"{draft.name}.rows")) as rows:
                 write_id_table(draft, rows, samples_bytes([], [], 0), lambda _two: AssertionError())
         else:
             target.unlink(missing_ok=True)
-        folder.remove_bases(name, None)
+        if old is not None:
+            old.unlink(missing_ok=True)
+        folder.remove_if_empty()
 
 
 def repeated_id(rows: NDArray[Any], samples: Iterable[tuple[Path, Sample, bool]]) -> Exception:
