@@ -192,8 +192,7 @@ class SequenceStore(_Closing, ABC):
     def finish(self) -> None:
         """Complete the store once all shards are written; repeatable.
 
-        What was written is read before and after it alike, and so it is when it is killed. It must not run while other processes
-        write, except where the store says so.
+        What was written is read before and after it alike, and also when it was killed.
         """
 
     def fingerprint(self) -> str:

@@ -58,9 +58,7 @@ class ImportFolder:
         store_options: options of the store plugin.
     """
 
-    def __init__(
-        self, out: Path, store: str, options: ImportOptions, store_options: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, out: Path, store: str, options: ImportOptions, store_options: Mapping[str, Any] | None = None) -> None:
         self.out = out.absolute()
         self.store = store
         self.store_options = dict(store_options or {})
@@ -105,9 +103,7 @@ class ImportFolder:
         """Return the task that imports a file."""
         duplicates = str(self.duplicates(file)) if self.options.dedup else None
         part = str(self._part(file.sample))
-        return ImportTask(
-            file, str(self.out), self.store, self.options, part, duplicates, str(Path.cwd()), self.store_options
-        )
+        return ImportTask(file, str(self.out), self.store, self.options, part, duplicates, str(Path.cwd()), self.store_options)
 
     def digests(self, file: SourceFile) -> Path:
         """Return where the digests of a file's sequences go."""

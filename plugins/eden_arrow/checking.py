@@ -41,7 +41,9 @@ def check_sample_in_shard(contents: StoreContents, place: SamplePlace) -> None:
         told = f"it holds {contigs:,} sequences of {bases:,} bases, and the table says {sample.contigs:,} of {sample.bases:,}"
         raise _damage(file, sample.sample, told)
     if digest.text() != sample.digest:
-        raise _damage(file, sample.sample, f"what it holds has the digest {digest.text()}, and had {sample.digest} when written")
+        raise _damage(
+            file, sample.sample, f"what it holds has the digest {digest.text()}, and had {sample.digest} when written"
+        )
 
 
 def _check_arrow(file: OpenFile, *, packed: bool) -> None:

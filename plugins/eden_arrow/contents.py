@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +58,10 @@ class StoreContents:
         self._folder = folder
         self._files = OpenFiles(max_open_files, io)
         self._table: IdTable | None = None
-        try:
+        with suppress(FileNotFoundError, NotADirectoryError):
             self._table = IdTable(self._files.opened(str(folder.table)))
-        except (FileNotFoundError, NotADirectoryError):
-            pass
         self._shards = list(self._table.shards) if self._table is not None else []
-        self._parts = {name: -1 for name in folder.parts()}  # the number of each part's shard, once it is known
+        self._parts = dict.fromkeys(folder.parts(), -1)  # the number of each part's shard, once it is known
         self._replaced = self._numbers_in_table(self._parts)
 
     def samples(self) -> list[str]:
@@ -115,7 +114,10 @@ class StoreContents:
         """
         digests = digests_of(sequence_ids)
         if self._table is None:
-            places, found = Places(np.zeros(len(digests), np.int64), np.zeros(len(digests), ROW)), np.zeros(len(digests), np.bool_)
+            places, found = (
+                Places(np.zeros(len(digests), np.int64), np.zeros(len(digests), ROW)),
+                np.zeros(len(digests), np.bool_),
+            )
         else:
             rows, found = self._table.find(digests)
             places = Places(np.zeros(len(digests), np.int64), rows)
@@ -182,7 +184,8 @@ class StoreContents:
         sample = sample_or_empty(sequence_id)
         if sample and self.place_of(sample) is None:
             return ShardNotFoundError(
-                f"{where} has no sequence {sequence_id!r}, and no sample {sample!r} at all. Was the index built for another store?"
+                f"{where} has no sequence {sequence_id!r}, and no sample {sample!r} at all; was the index built for another "
+                "store?"
             )
         return SequenceNotFoundError(
             f"{where} has no sequence {sequence_id!r}; was the index built for another version of this store? Then build it "

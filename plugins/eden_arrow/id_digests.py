@@ -14,5 +14,7 @@ def digests_of(sequence_ids: Iterable[str]) -> NDArray[np.uint64]:
 
     The first word orders the table of ids; the second tells ids apart whose first word is the same.
     """
-    found = b"".join([blake2b(text.encode(errors="surrogateescape"), digest_size=DIGEST_BYTES).digest() for text in sequence_ids])
+    found = b"".join(
+        [blake2b(text.encode(errors="surrogateescape"), digest_size=DIGEST_BYTES).digest() for text in sequence_ids]
+    )
     return np.frombuffer(found, "<u8").reshape(-1, 2)

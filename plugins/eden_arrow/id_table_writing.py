@@ -14,6 +14,9 @@ from eden_arrow.id_table import HEADER, HEADER_BYTES, MAGIC, ROW, directory_of, 
 ROWS_IN_MEMORY = 1 << 21
 """rows that are sorted at a time, 80 MiB"""
 
+_MOST_BITS = 12
+"""leading bits of digests by which rows on disk can be told apart"""
+
 
 class RowSorter:
     """Takes rows of a table in any order, and gives them in order of their digests. Memory does not grow with their number.
@@ -29,7 +32,7 @@ class RowSorter:
         self._rows_in_memory = rows_in_memory
         self._waiting: list[NDArray[Any]] = []
         self._waiting_rows = 0
-        self._runs: list[tuple[int, int]] = []
+        self._runs: list[NDArray[np.int64]] = []  # of each, where in the file the rows with each leading bits begin
         self._opened = ExitStack()
         self._file: Any = None
         self.rows = 0
@@ -50,25 +53,27 @@ class RowSorter:
             if self._file is None:
                 self._file = self._opened.enter_context(self._scratch.open("w+b"))
             run = self._sorted()
-            self._runs.append((self.rows - run.size, run.size))
+            bounds = np.searchsorted(run["digest"] >> np.uint64(64 - _MOST_BITS), np.arange(2**_MOST_BITS + 1, dtype=np.uint64))
+            self._runs.append(bounds + (self.rows - run.size))
             run.tofile(self._file)
 
     def batches(self) -> Iterator[NDArray[Any]]:
         """Yield all rows in order of their digests, so many at a time as fit into memory; rows of one digest come together."""
+        last = self._sorted()
         if not self._runs:
-            yield self._sorted()
+            yield last
             return
         self._file.flush()
-        mapped = np.memmap(self._scratch, ROW, "r", shape=(self.rows - self._waiting_rows,))
-        runs = [mapped[first : first + count] for first, count in self._runs] + [self._sorted()]
-        steps = max(1, 2 * self.rows // self._rows_in_memory)
-        firsts = [0] * len(runs)
-        for step in range(steps):
-            top = 2**64 * (step + 1) // steps - 1  # the largest word of this step
-            lasts = [int(np.searchsorted(run["digest"], np.uint64(top), side="right")) for run in runs]
-            some = [np.array(run[a:b]) for run, a, b in zip(runs, firsts, lasts, strict=True)]
+        bits = min(_MOST_BITS, (2 * self.rows // self._rows_in_memory).bit_length())
+        step = 2 ** (_MOST_BITS - bits)
+        firsts = last["digest"] >> np.uint64(64 - bits)
+        for number in range(2**bits):
+            some = [last[firsts == number]]
+            for bounds in self._runs:
+                first, end = int(bounds[number * step]), int(bounds[(number + 1) * step])
+                self._file.seek(first * ROW.itemsize)
+                some.append(np.fromfile(self._file, ROW, end - first))
             yield _in_order(np.concatenate(some))
-            firsts = lasts
 
     def _sorted(self) -> NDArray[Any]:
         found = _in_order(np.concatenate([np.empty(0, ROW), *self._waiting]))
@@ -76,9 +81,7 @@ class RowSorter:
         return found
 
 
-def write_id_table(
-    draft: Path, rows: RowSorter, samples: bytes, repeated: Callable[[NDArray[Any]], Exception]
-) -> None:
+def write_id_table(draft: Path, rows: RowSorter, samples: bytes, repeated: Callable[[NDArray[Any]], Exception]) -> None:
     """Write a table of ids.
 
     Args:

@@ -190,8 +190,7 @@ class OpenFiles:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             found = os.fstat(descriptor).st_size
-            if size is not None and found != size:
-                raise FormatError(f"{path} has {found:,} bytes instead of {size:,}: it is damaged; copy or import it again")
+            _check_size(path, found, size)
             if self._mapped is None:
                 self._mapped = not is_on_network(descriptor)
         except BaseException:
@@ -203,6 +202,11 @@ class OpenFiles:
         """Close all files; repeatable."""
         while self._files:
             self._files.popitem()[1].close()
+
+
+def _check_size(path: str, found: int, size: int | None) -> None:
+    if size is not None and found != size:
+        raise FormatError(f"{path} has {found:,} bytes instead of {size:,}: it is damaged; copy or import it again")
 
 
 def _named(error: OSError, path: str) -> OSError:

@@ -1,6 +1,5 @@
 """Copying the bases of many windows out of shards."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,5 +68,3 @@ def _except(file: OpenFile, offset: int, length: int, start: int, bases: NDArray
         begin = directory + directory_bytes(length) + RUN.itemsize * int(before[0])
         runs = np.frombuffer(file.read(begin, size), RUN)
         apply_runs(bases, runs, np.repeat(np.arange(first, last + 1) * BLOCK - start, np.diff(before)))
-
-

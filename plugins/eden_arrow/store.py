@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_arrow.checking import check_sample_in_shard
-from eden_arrow.contents import Places, SamplePlace, StoreContents
+from eden_arrow.contents import SamplePlace, StoreContents
 from eden_arrow.folder import FOLDER, StoreFolder
 from eden_arrow.merging import merge_parts
 from eden_arrow.open_files import IO
@@ -97,7 +98,7 @@ class ArrowShards(SequenceStore):
         places = contents.find(tuple(numbers))
         shards, rows = places.shards, places.rows
         if len(numbers) < len(ids):
-            numbers.update(zip(numbers, range(len(numbers)), strict=True))  # type: ignore[arg-type]
+            numbers.update(zip(numbers, range(len(numbers)), strict=True))
             chosen = np.fromiter(map(numbers.__getitem__, ids), np.int64, len(ids))
             shards, rows = shards[chosen], rows[chosen]
         sizes = rows["length"].astype(np.int64)
@@ -116,7 +117,7 @@ class ArrowShards(SequenceStore):
         order = np.lexsort((some.offsets + some.starts, shards))
         found = shards[order]
         bounds = [0, *(np.flatnonzero(found[1:] != found[:-1]) + 1).tolist(), found.size]
-        for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for first, end in pairwise(bounds):
             shard = contents.shard(int(found[first]))
             self.reading = contents.path(shard)
             chosen = order[first:end]
@@ -212,8 +213,8 @@ def _refuse_stale(windows: Windows, sizes: NDArray[np.int64]) -> None:
     if wrong.any():
         i = int(np.argmax(wrong))
         raise StaleIndexError(
-            f"the index asks for base {windows.starts[i]} of sequence {windows.sequence_ids[i]!r}, which has {sizes[i]}: it was "
-            "built for other sequences; build it again with eden-precompute"
+            f"the index asks for base {windows.starts[i]} of sequence {windows.sequence_ids[i]!r}, which has {sizes[i]}: it "
+            "was built for other sequences; build it again with eden-precompute"
         )
 
 

@@ -42,7 +42,9 @@ def packed(sequences: Sequence[bytes | memoryview]) -> tuple[list[bytes | memory
     ends = np.cumsum(lengths + -lengths % 4)
     codes = _CODES[padded].reshape(-1, 4)
     bits = memoryview(codes[:, 0] | codes[:, 1] << 2 | codes[:, 2] << 4 | codes[:, 3] << 6)  # type: ignore[arg-type]
-    values: list[bytes | memoryview] = [bits[b - (n + 3) // 4 : b] for b, n in zip((ends // 4).tolist(), lengths.tolist(), strict=True)]
+    values: list[bytes | memoryview] = [
+        bits[b - (n + 3) // 4 : b] for b, n in zip((ends // 4).tolist(), lengths.tolist(), strict=True)
+    ]
     counts = np.zeros(lengths.size, np.int64)
     places = np.flatnonzero(_EXCEPTIONAL[padded])
     if places.size:
@@ -74,9 +76,10 @@ def unpacked(packed_bases: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @cache
 def _eight_letters() -> NDArray[np.uint64]:
-    """Return the letters that two bytes stand for; tables of one byte are no faster to look up, and need twice as many look-ups."""
+    """Return the letters that two bytes stand for: a table of single bytes would need twice as many look-ups."""
     numbers = np.arange(1 << 16, dtype="<u2")[:, None] >> np.arange(0, 16, 2, dtype="<u2") & 3
-    return np.frombuffer(b"ACGT", np.uint8)[numbers].view(np.uint64).ravel()
+    letters: NDArray[np.uint64] = np.frombuffer(b"ACGT", np.uint8)[numbers].view(np.uint64).ravel()
+    return letters
 
 
 def apply_runs(bases: NDArray[np.uint8], runs: NDArray[np.void], places: NDArray[np.int64]) -> None:

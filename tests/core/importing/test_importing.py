@@ -3,7 +3,6 @@ import sqlite3
 
 import pyarrow.parquet as pq
 import pytest
-
 from plain import write_seed_shard
 
 from eden_core import errors

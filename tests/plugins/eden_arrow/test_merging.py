@@ -1,4 +1,3 @@
-import os
 import shutil
 
 import pytest
@@ -133,7 +132,12 @@ def test_leftovers_of_killed_writers_go(written, shards):
     machine = _machine()
     lock = f".S1.ids.{machine}.0"
     parts = (f"S1.{'0' * 32}.arrow", f"{lock}.lock", f"{lock}.tmp", f"{lock}.tmp.bases", f"{lock}.tmp.bases.rows")
-    for name in ("00007.arrow", f".00007.arrow.{machine}.0.lock", ".ids.table.tmp.bases.rows", *(f"parts/{name}" for name in parts)):
+    for name in (
+        "00007.arrow",
+        f".00007.arrow.{machine}.0.lock",
+        ".ids.table.tmp.bases.rows",
+        *(f"parts/{name}" for name in parts),
+    ):
         (shards / name).write_bytes(b"half")
     store.finish()
     assert files(shards) == before
@@ -175,4 +179,4 @@ def test_no_shard_is_named_by_no_sample(written):
     store = written(SEQUENCES)
     with pytest.raises(errors.ShardNotFoundError, match="no shard of sample 'S99'"):
         store.shard_state("S99")
-    assert os.path.samefile(store.shard_state("S12").location, f"{store.location}/shards/00000.arrow")
+    assert store.shard_state("S12").location == f"{store.location}/shards/00000.arrow"

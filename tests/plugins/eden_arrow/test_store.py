@@ -262,7 +262,9 @@ def test_few_metadata_calls_before_the_first_read(written, tmp_path):
     log = tmp_path / "strace"
     subprocess.run(["strace", "-f", "-o", log, "-e", "trace=%file,%desc", sys.executable, "-c", code], check=True)
     calls = log.read_text().partition("/dev/null")[2].splitlines()[1:]
-    metadata = [line for line in calls if store.location in line or "getdents" in line or "fstat" in line or 'stat(3, ""' in line]
+    metadata = [
+        line for line in calls if store.location in line or "getdents" in line or "fstat" in line or 'stat(3, ""' in line
+    ]
     assert 0 < len(metadata) <= 10
 
 

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from eden_arrow import two_bits
 from eden_arrow.two_bits import BLOCK, RUN, apply_runs, directory_bytes, packed, packed_bytes, unpacked
 
-STRETCHES = st.tuples(st.sampled_from(["ACGT", "acgt", "N", "n", "RYK", "ACGTacgtNnRYkm*-"]), st.integers(1, 300), st.integers(0))
+STRETCHES = st.tuples(
+    st.sampled_from(["ACGT", "acgt", "N", "n", "RYK", "ACGTacgtNnRYkm*-"]), st.integers(1, 300), st.integers(0)
+)
 ANY = st.lists(STRETCHES, max_size=6).map(lambda some: b"".join(letters(*one) for one in some))
 
 
@@ -42,7 +44,13 @@ def test_runs_across_blocks_and_pieces(monkeypatch, piece):
     monkeypatch.setattr(two_bits, "_PIECE", piece)
     bases = b"N" * (BLOCK - 1) + b"acgtN" + b"A" * BLOCK + b"n" * (2 * BLOCK) + b"ACG"
     (value,), runs = packed([bases])
-    for start, stop in [(0, len(bases)), (BLOCK - 3, BLOCK + 9), (BLOCK, BLOCK), (2 * BLOCK, 4 * BLOCK), (len(bases) - 5, len(bases))]:
+    for start, stop in [
+        (0, len(bases)),
+        (BLOCK - 3, BLOCK + 9),
+        (BLOCK, BLOCK),
+        (2 * BLOCK, 4 * BLOCK),
+        (len(bases) - 5, len(bases)),
+    ]:
         assert window(bytes(value), len(bases), int(runs[0]), start, stop) == bases[start:stop]
 
 
