@@ -14,6 +14,12 @@ IO = ("auto", "mmap", "pread")
 """how files are read; "auto" maps those of local file systems, where a read that fails does not end the process"""
 
 
+MAPPED_BYTES = 96 << 20
+"""of maps that count as a process's memory, which they do until they are let go, though the system may take them at any time"""
+_AROUND = 1 << 16
+"""bytes that the system maps where one is touched, if they are cached"""
+
+
 class OpenFile(ABC):
     """One file.
 
@@ -103,11 +109,40 @@ class PlainFile(OpenFile):
             raise _named(error, self.path) from error
 
 
-class MappedFile(OpenFile):
-    """A file that is mapped into memory. The map is random: a page that is touched brings no others along."""
+class MappedPages:
+    """What a process has touched of its maps: so that it does not come to all of them, it is let go now and then.
 
-    def __init__(self, path: str, descriptor: int, size: int) -> None:
+    Pages that are let go stay in the system's cache, from which they come back in less than a microsecond.
+    """
+
+    def __init__(self) -> None:
+        self._maps: dict[mmap.mmap, int] = {}
+        self._touched = 0
+
+    def add(self, opened: mmap.mmap, size: int) -> None:
+        """Add a map."""
+        self._maps[opened] = size
+
+    def remove(self, closed: mmap.mmap) -> None:
+        """Forget a map."""
+        self._maps.pop(closed, None)
+
+    def touch(self, places: int, size: int) -> None:
+        """Count bytes that are touched, at so many places."""
+        self._touched += places * _AROUND + size
+        if self._touched > MAPPED_BYTES:
+            self._touched = 0
+            if sum(self._maps.values()) > MAPPED_BYTES:
+                for each in self._maps:
+                    each.madvise(mmap.MADV_DONTNEED)
+
+
+class MappedFile(OpenFile):
+    """A file that is mapped into memory. The map is random: a page that is touched brings no others along from the disk."""
+
+    def __init__(self, path: str, descriptor: int, size: int, pages: MappedPages) -> None:
         super().__init__(path, -1, size)
+        self._pages = pages
         try:
             self._map = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         except OSError as error:
@@ -115,6 +150,7 @@ class MappedFile(OpenFile):
         finally:
             os.close(descriptor)  # the map keeps one of its own
         self._map.madvise(mmap.MADV_RANDOM)
+        pages.add(self._map, size)
         self.view = memoryview(self._map)
 
     def read(self, offset: int, count: int) -> memoryview:
@@ -126,6 +162,7 @@ class MappedFile(OpenFile):
     def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
         """Copy stretches into a buffer."""
         view = self.view
+        self.touch(len(source), sum(counts))
         for offset, place, count in zip(source, target, counts, strict=True):
             into[place : place + count] = view[offset : offset + count]
 
@@ -136,8 +173,13 @@ class MappedFile(OpenFile):
             first = offset - offset % page
             advise(kind, first, offset + count - first)
 
+    def touch(self, places: int, size: int) -> None:
+        """Count bytes of the map that are looked at, at so many places."""
+        self._pages.touch(places, size)
+
     def close(self) -> None:
         """Unmap it, once no array looks at it any more."""
+        self._pages.remove(self._map)
         with suppress(BufferError):  # an error that is being handled may hold a view: then it goes with it
             self.view.release()
             self._map.close()
@@ -160,6 +202,7 @@ class OpenFiles:
         self._limit, self._io = max(1, limit), io
         self._mapped = None if io == "auto" else io == "mmap"
         self._files: OrderedDict[str, OpenFile] = OrderedDict()
+        self._pages = MappedPages()
 
     def __len__(self) -> int:
         return len(self._files)
@@ -196,7 +239,9 @@ class OpenFiles:
         except BaseException:
             os.close(descriptor)
             raise
-        return MappedFile(path, descriptor, found) if self._mapped and found else PlainFile(path, descriptor, found)
+        if self._mapped and found:
+            return MappedFile(path, descriptor, found, self._pages)
+        return PlainFile(path, descriptor, found)
 
     def close(self) -> None:
         """Close all files; repeatable."""

@@ -24,7 +24,7 @@ def written(path, digests, rows_in_memory=1000):
     return path
 
 
-@pytest.fixture(params=["mmap", "pread"])
+@pytest.fixture(params=["pread"])
 def opened(request):
     tables = []
 
