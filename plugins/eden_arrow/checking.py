@@ -82,7 +82,7 @@ def _packed_bases(contents: StoreContents, file: OpenFile, ids: list[str], batch
         for first in range(0, length, _PIECE):
             bases = np.empty(min(_PIECE, length - first), np.uint8)
             columns = (_one(each) for each in (offset, length, runs, first, bases.size, 0))
-            copy_packed(file, Stretches(*columns), bases, announce=False)
+            copy_packed(file, Stretches(*columns), bases)
             yield memoryview(bases)  # type: ignore[arg-type] # numpy arrays are buffers
 
 

@@ -1,5 +1,6 @@
 """Read-only files of this process: mapped into memory or read, bounded in number, never shared with another process."""
 
+import errno
 import mmap
 import os
 from abc import ABC, abstractmethod
@@ -11,11 +12,11 @@ from eden_core.errors import ConfigurationError, FormatError
 from eden_core.file_systems import is_on_network
 
 IO = ("auto", "mmap", "pread")
-"""how files are read; "auto" maps those of local file systems, where a read that fails does not end the process"""
-
+"""how files are read; "auto" maps a store of at most `MAPPED_BYTES` on a file system of this machine, and reads all others"""
 
 MAPPED_BYTES = 96 << 20
 """of maps that count as a process's memory, which they do until they are let go, though the system may take them at any time"""
+_NOT_TOLD = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 _AROUND = 1 << 16
 """bytes that the system maps where one is touched, if they are cached"""
 
@@ -47,14 +48,12 @@ class OpenFile(ABC):
     def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
         """Copy many stretches: `counts[i]` bytes from `source[i]` of the file to `target[i]` of a buffer.
 
+        Those that are not in the system's cache are read from the disk at a time, not one after another.
+
         Raises:
             FormatError: the file ends before.
             OSError: the file system failed.
         """
-
-    @abstractmethod
-    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
-        """Let the system begin to read stretches that will be copied, all at once."""
 
     def close(self) -> None:
         """Close it; repeatable."""
@@ -71,6 +70,9 @@ class OpenFile(ABC):
 class PlainFile(OpenFile):
     """A file that is read call by call: what fails is an error with its number."""
 
+    _tells_cached = True
+    """whether its file system tells what is cached (RWF_NOWAIT)"""
+
     def read(self, offset: int, count: int) -> bytes:
         """Return bytes of the file."""
         found = self._pread(offset, count)
@@ -82,19 +84,41 @@ class PlainFile(OpenFile):
         return found
 
     def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
-        """Copy stretches into a buffer."""
-        for offset, place, count in zip(source, target, counts, strict=True):
-            done = self._preadv(into[place : place + count], offset)
+        """Copy stretches into a buffer: first those that are cached, then all others."""
+        waiting = self._copy_cached(source, target, counts, into)
+        with suppress(OSError):  # what is no more than a hint may be refused
+            for i in waiting:
+                os.posix_fadvise(self._descriptor, source[i], counts[i], os.POSIX_FADV_WILLNEED)
+        for i in waiting:
+            offset, place, count = source[i], target[i], counts[i]
+            done = 0
             while done < count:
                 more = self._preadv(into[place + done : place + count], offset + done)
                 if not more:
                     raise self._behind_end(offset + count)
                 done += more
 
-    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
-        """Tell the system what will be read."""
-        for offset, count in zip(source, counts, strict=True):
-            os.posix_fadvise(self._descriptor, offset, count, os.POSIX_FADV_WILLNEED)
+    def _copy_cached(
+        self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview
+    ) -> Sequence[int]:
+        """Copy what is in the system's cache; return the numbers of the stretches that are not."""
+        if not self._tells_cached:
+            return range(len(source))
+        preadv, descriptor, flag = os.preadv, self._descriptor, os.RWF_NOWAIT
+        waiting = []
+        for i, offset in enumerate(source):
+            place, count = target[i], counts[i]
+            try:
+                if preadv(descriptor, [into[place : place + count]], offset, flag) < count:
+                    waiting.append(i)
+            except BlockingIOError:
+                waiting.append(i)
+            except OSError as error:
+                if error.errno not in _NOT_TOLD:
+                    raise _named(error, self.path) from error
+                self._tells_cached = False
+                return range(len(source))
+        return waiting
 
     def _pread(self, offset: int, count: int) -> bytes:
         try:
@@ -138,7 +162,7 @@ class MappedPages:
 
 
 class MappedFile(OpenFile):
-    """A file that is mapped into memory. The map is random: a page that is touched brings no others along from the disk."""
+    """A file that is mapped into memory: a small one is read ahead as a whole, and of a large one what will be copied."""
 
     def __init__(self, path: str, descriptor: int, size: int, pages: MappedPages) -> None:
         super().__init__(path, -1, size)
@@ -149,7 +173,8 @@ class MappedFile(OpenFile):
             raise _named(error, path) from error
         finally:
             os.close(descriptor)  # the map keeps one of its own
-        self._map.madvise(mmap.MADV_RANDOM)
+        self._is_small = size <= MAPPED_BYTES
+        self._map.madvise(mmap.MADV_WILLNEED if self._is_small else mmap.MADV_RANDOM)
         pages.add(self._map, size)
         self.view = memoryview(self._map)
 
@@ -162,20 +187,17 @@ class MappedFile(OpenFile):
     def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
         """Copy stretches into a buffer."""
         view = self.view
-        self.touch(len(source), sum(counts))
+        self._pages.touch(len(source), sum(counts))
+        if not self._is_small:
+            self._announce(source, counts)
         for offset, place, count in zip(source, target, counts, strict=True):
             into[place : place + count] = view[offset : offset + count]
 
-    def announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
-        """Tell the system which pages will be touched."""
+    def _announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
         page, advise, kind = mmap.PAGESIZE, self._map.madvise, mmap.MADV_WILLNEED
         for offset, count in zip(source, counts, strict=True):
             first = offset - offset % page
             advise(kind, first, offset + count - first)
-
-    def touch(self, places: int, size: int) -> None:
-        """Count bytes of the map that are looked at, at so many places."""
-        self._pages.touch(places, size)
 
     def close(self) -> None:
         """Unmap it, once no array looks at it any more."""
@@ -191,16 +213,17 @@ class OpenFiles:
     Args:
         limit: how many stay open.
         io: one of `IO`.
+        total: bytes of all files together.
 
     Raises:
         ConfigurationError: `io` is none of `IO`.
     """
 
-    def __init__(self, limit: int, io: str) -> None:
+    def __init__(self, limit: int, io: str, total: int = 0) -> None:
         if io not in IO:
             raise ConfigurationError(f"io={io!r}: expected one of {', '.join(IO)}")
         self._limit, self._io = max(1, limit), io
-        self._mapped = None if io == "auto" else io == "mmap"
+        self._mapped = None if io == "auto" and total <= MAPPED_BYTES else io == "mmap"
         self._files: OrderedDict[str, OpenFile] = OrderedDict()
         self._pages = MappedPages()
 

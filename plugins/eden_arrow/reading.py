@@ -31,22 +31,18 @@ class Stretches:
     targets: NDArray[np.int64]
 
 
-def copy_plain(file: OpenFile, some: Stretches, into: NDArray[np.uint8], *, announce: bool) -> None:
+def copy_plain(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
     """Copy stretches of a plain shard."""
     sources, counts = (some.offsets + some.starts).tolist(), some.counts.tolist()
-    if announce:
-        file.announce(sources, counts)
     file.copy(sources, some.targets.tolist(), counts, memoryview(into))  # type: ignore[arg-type] # numpy arrays are buffers
 
 
-def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8], *, announce: bool) -> None:
+def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
     """Copy stretches of a packed shard: their bytes first, then all of them are unpacked at once."""
     firsts = some.starts // 4
     sizes = (some.starts + some.counts + 3) // 4 - firsts
     places = offsets_of(sizes)
     sources = (some.offsets + firsts).tolist()
-    if announce:
-        file.announce(sources, sizes.tolist())
     raw = np.empty(places[-1] + places[-1] % 2, np.uint8)
     file.copy(sources, places[:-1].tolist(), sizes.tolist(), memoryview(raw))  # type: ignore[arg-type]
     letters = unpacked(raw)

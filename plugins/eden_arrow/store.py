@@ -1,7 +1,6 @@
 """Store "arrow-shards": Arrow files of many samples each, and a table that says where each sequence lies."""
 
 import os
-import time
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
@@ -27,9 +26,6 @@ from eden_core.interfaces import SequenceStore, ShardState, ShardSummary
 from eden_core.sequence_ids import check_sample
 from eden_core.sorting import sorted_batches
 
-_COLD = 2e-9
-"""seconds a base: blocks that took longer were not in memory, and the next one is announced before it is read"""
-
 _inherited: list[StoreContents] = []
 """what other processes opened: never used, and never closed, since the numbers of its files may be others' by now"""
 
@@ -42,9 +38,10 @@ class ArrowShards(SequenceStore):
 
     Args:
         location: the directory that `shards` lies in.
-        io: how files are read: "mmap" maps them into memory, which is fastest; "pread" reads them call by call, so that an
-            error of the file system can be tried again and does not end the process; "auto": the first on file systems of
-            this machine, the second on those of the network.
+        io: how files are read: "mmap" maps them into memory, which is fastest where all of them stay mapped; "pread" reads
+            them call by call, which is faster where they do not, and lets an error of the file system be tried again instead
+            of ending the process; "auto": the first for a store of less than 96 MiB on a file system of this machine, the
+            second for all others.
         packed: whether samples that are written from now on take two bits a base (with the exceptions that make that
             exact): a quarter of the bytes. Of what is there, each shard says how it is kept.
         shard_bytes: what a shard holds at most, unless one sample has more.
@@ -70,7 +67,6 @@ class ArrowShards(SequenceStore):
         self.max_open_files = max_open_files
         self._folder = StoreFolder(self.location)
         self._contents: StoreContents | None = None
-        self._is_cold = True
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_contents": None}
@@ -91,7 +87,6 @@ class ArrowShards(SequenceStore):
     def _read(self, windows: Windows) -> Ragged[np.uint8]:
         if not len(windows):
             return Ragged.empty(0, np.uint8)
-        began = time.perf_counter()
         ids = windows.sequence_ids
         contents = self._opened()
         numbers = dict.fromkeys(ids)
@@ -110,7 +105,6 @@ class ArrowShards(SequenceStore):
         values = np.empty(offsets[-1], np.uint8)
         some = Stretches(rows["offset"].astype(np.int64), sizes, rows["runs"].astype(np.int64), starts, counts, offsets[:-1])
         self._copy(contents, shards, some, values)
-        self._is_cold = time.perf_counter() - began > _COLD * values.size + 1e-5 * len(windows)
         return Ragged(values, offsets)
 
     def _copy(self, contents: StoreContents, shards: NDArray[np.int64], some: Stretches, values: NDArray[np.uint8]) -> None:
@@ -123,7 +117,7 @@ class ArrowShards(SequenceStore):
             chosen = order[first:end]
             part = Stretches(*(column[chosen] for column in vars(some).values()))
             copy = copy_packed if shard.packed else copy_plain
-            copy(contents.file(shard), part, values, announce=self._is_cold)
+            copy(contents.file(shard), part, values)
 
     def samples(self) -> Iterator[str]:
         """Yield the samples that there are, in byte order."""
