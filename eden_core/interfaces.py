@@ -27,6 +27,7 @@ class ShardSummary:
 
     sample: str
     location: str
+    """of the sample's shard, or of the folder where shards lie if several samples come to share one"""
     sequences: int
     bases: int
 
@@ -153,6 +154,14 @@ class SequenceStore(_Closing, ABC):
         """
         raise NotSupportedError(f"store {self.name!r} cannot be written")
 
+    def remove_shard(self, sample: str) -> None:
+        """Remove what the store has of a sample, at once for whoever reads from then on; nothing where it has none.
+
+        Raises:
+            NotSupportedError: this store cannot remove a sample.
+        """
+        raise NotSupportedError(f"store {self.name!r} cannot remove a sample")
+
     def check_shard(self, sample: str) -> None:
         """Look for damage that reading single windows may not meet; nothing is looked for unless overridden.
 
@@ -186,7 +195,10 @@ class SequenceStore(_Closing, ABC):
         raise NotSupportedError(f"store {self.name!r} has no faster form of its shards")
 
     def finish(self) -> None:
-        """Complete the store once all shards are written; repeatable."""
+        """Complete the store once all shards are written; repeatable.
+
+        What was written is read before and after it alike, and also when it was killed.
+        """
 
     def fingerprint(self) -> str:
         """Return a short text that changes with what rows read from here; cheap and free of paths."""

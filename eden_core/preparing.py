@@ -47,6 +47,7 @@ class PrepareSettings:
         split: rules of the split; what must not be divided is chosen where they do not say (see `chosen_rules`).
         store: name of a store plugin.
         index: name of an index plugin.
+        store_options: options of the store plugin, for writing.
     """
 
     imported: ImportOptions
@@ -54,6 +55,7 @@ class PrepareSettings:
     split: SplitRules
     store: str = "sqlite-shards"
     index: str = "sqlite"
+    store_options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,14 @@ def prepare(
     _refuse_others(out, plan, before, force=force)
     run = executor or installed_plugins().executor("local")
     import_all = partial(
-        import_files, files, out, options=settings.imported, store=settings.store, executor=run, progress=progress
+        import_files,
+        files,
+        out,
+        options=settings.imported,
+        store=settings.store,
+        store_options=settings.store_options,
+        executor=run,
+        progress=progress,
     )
     try:
         imported = import_all(force=False)  # what did not change is not imported again
@@ -157,6 +166,8 @@ def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, A
     """Return what must be the same for a folder to be the same."""
     listed = json.dumps([(file.sample, file.tag) for file in files])
     described: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    if not settings.store_options:
+        del described["store_options"]
     return {"files": len(files), "digest_of_files": sha256(listed.encode()).hexdigest()[:32], **described}
 
 

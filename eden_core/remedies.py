@@ -44,7 +44,10 @@ class Remedies:
             relist = shlex.join(["eden", "contigs", str(self.folder), "--digests", "--force"])
             return f"copy the shard there again, or, if it is right as it is, list what shards hold now: {relist}"
         settings = json.loads(file["settings"])
-        if settings.get("dedup"):
+        shares_shards = (self.folder / file["location"]).is_dir()
+        if settings.get("dedup") and shares_shards and len(self._files) > 1:
+            return self.importing_all()
+        if settings.get("dedup") and not shares_shards:
             remove = shlex.join(["rm", "-f", str(self.folder / file["location"])])
             return f"{remove}, and then the command that imported the folder, which reads {file['path']} again"
         words = ["eden", "import", file["path"], "--out", str(self.folder), "--sample", sample]
@@ -122,6 +125,8 @@ def _import_options(settings: Mapping[str, Any]) -> list[str]:
         value = settings.get(name)
         if value not in {None, 0, "error", "sqlite-shards"}:
             words += [f"--{name.replace('_', '-')}", str(value)]
+    if settings.get("store_options"):
+        words += ["--store-options", json.dumps(settings["store_options"])]
     words += ["--dedup"] if settings.get("dedup") else []
     for name, option in _FIELDS.items():
         value = settings.get("fields", {}).get(name)

@@ -48,6 +48,7 @@ def prepare_command(
     stride: StrideOption = None,
     keep_tail: Annotated[bool, typer.Option(help="Go on until every base is read.")] = True,
     store: importing.StoreOption = "sqlite-shards",
+    store_options: importing.StoreOptionsOption = None,
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -77,7 +78,8 @@ def prepare_command(
         seed,
     )
     step = default_stride(window_size) if stride is None else stride
-    settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index)
+    given = importing.json_options("--store-options", store_options)
+    settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index, given)
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:
         summary = prepare(files, out, settings, executor=run, force=force, progress=progress)

@@ -1,9 +1,10 @@
 """From files of sequences to a store and the tables of its contigs: each file a task, restartable, the same on any executor."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eden_core.contigs import CONTIGS
 from eden_core.errors import ConfigurationError, EdenError, InputError
@@ -65,6 +66,7 @@ def import_files(
     *,
     options: ImportOptions | None = None,
     store: str = "sqlite-shards",
+    store_options: Mapping[str, Any] | None = None,
     executor: ExecutorFactory | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -83,6 +85,7 @@ def import_files(
         out: the store's directory, made if need be.
         options: what becomes of the sequences.
         store: name of a store plugin.
+        store_options: its options.
         executor: where the tasks run; None: processes of this machine, one for each core.
         force: whether samples that are there are replaced.
         progress: told how far it is.
@@ -102,14 +105,14 @@ def import_files(
     if once is not None:
         raise ConfigurationError(f"--dedup reads its sources twice, and {source_name(once)} can be read once: give files")
     run = executor or installed_plugins().executor("local")
-    folder = ImportFolder(Path(out), store, options)
+    folder = ImportFolder(Path(out), store, options, store_options)
     with locked_folder(Path(out)):
         waiting = folder.begin(files, force=force)
         with folder.given_up_if_empty():
             if options.dedup and waiting:
                 _find_duplicates(files, folder, run)
             _wait([folder.task(file) for file in waiting], run, _Counter(waiting, progress))
-            with installed_plugins().store(store, str(out)) as opened:
+            with folder.opened_store() as opened:
                 opened.finish()
         receipts = folder.complete(files)
     counts = Counts()

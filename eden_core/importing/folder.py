@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from eden_core.errors import InputError, NotSupportedError, OutputExistsError
 from eden_core.importing.catalogue import RUN_TABLES, merge_parts
 from eden_core.importing.source_files import SourceFile
 from eden_core.importing.task import Counts, ImportOptions, ImportTask, Receipt
+from eden_core.interfaces import SequenceStore
 from eden_core.plugins import installed_plugins
 from eden_core.records.decompression import source_name
 
@@ -54,14 +55,17 @@ class ImportFolder:
         out: the store's directory.
         store: name of a store plugin.
         options: what becomes of the sequences.
+        store_options: options of the store plugin.
     """
 
-    def __init__(self, out: Path, store: str, options: ImportOptions) -> None:
+    def __init__(self, out: Path, store: str, options: ImportOptions, store_options: Mapping[str, Any] | None = None) -> None:
         self.out = out.absolute()
         self.store = store
+        self.store_options = dict(store_options or {})
         self.options = options
         self._work = self.out / _WORK
-        self._settings = json.dumps({"store": store} | asdict(options))
+        told = {"store_options": self.store_options} if self.store_options else {}
+        self._settings = json.dumps({"store": store} | told | asdict(options))
         self._imported: dict[str, tuple[Receipt, str]] = {}
         self._replaced: set[str] = set()  # of those, samples whose shards are not what the tables say until all is complete
 
@@ -74,10 +78,10 @@ class ImportFolder:
         """
         shutil.rmtree(self.out / _DONE, ignore_errors=True)
         self._imported = self._read_sources()
-        planned = self._planned(files, force=force)
+        stored = self._stored()
+        planned = self._planned(files, stored, force=force)
         if not force:
             self._refuse_other_settings()
-        stored = self._stored()
         waiting = [file for file in files if not self._is_done(file, stored, planned, force=force)]
         if waiting and self._imported.keys() - {file.sample for file in waiting}:
             for name in (*RUN_TABLES, CONTIGS):
@@ -99,7 +103,7 @@ class ImportFolder:
         """Return the task that imports a file."""
         duplicates = str(self.duplicates(file)) if self.options.dedup else None
         part = str(self._part(file.sample))
-        return ImportTask(file, str(self.out), self.store, self.options, part, duplicates, str(Path.cwd()))
+        return ImportTask(file, str(self.out), self.store, self.options, part, duplicates, str(Path.cwd()), self.store_options)
 
     def digests(self, file: SourceFile) -> Path:
         """Return where the digests of a file's sequences go."""
@@ -156,7 +160,7 @@ class ImportFolder:
         for path in (self._work / "parts").glob("*.json"):
             yield Receipt.read(path)
 
-    def _planned(self, files: Sequence[SourceFile], *, force: bool) -> set[str]:
+    def _planned(self, files: Sequence[SourceFile], stored: set[str], *, force: bool) -> set[str]:
         """Return the samples of an interrupted import that this one goes on with."""
         if not self._plan.exists():
             return set()
@@ -164,7 +168,7 @@ class ImportFolder:
         planned: dict[str, Any] = {each["sample"]: each for each in found["files"]}
         now = {each["sample"]: each for each in self._planned_files(files)}
         self._replaced = set(found["replaced"])
-        goes_on = all(now.get(sample) == each or self._is_left_out(sample, now) for sample, each in planned.items())
+        goes_on = all(now.get(sample) == each or self._is_left_out(sample, now, stored) for sample, each in planned.items())
         goes_on = planned == now if self.options.dedup else goes_on
         if found["settings"] == self._settings and goes_on:
             return set(planned)
@@ -181,8 +185,11 @@ class ImportFolder:
                 f"{self.out} holds an unfinished import that was replacing sample {lost[0]!r}, whose shard may be new: "
                 "give its command again to complete it, or give the sources of such samples too, to import them anew"
             )
-        for sample in planned.keys() - self._imported.keys():
-            shutil.rmtree(self.out / sample, ignore_errors=True)
+        given_up = stored & (planned.keys() - self._imported.keys())
+        with self.opened_store() as store:
+            for sample in sorted(given_up):
+                store.remove_shard(sample)
+        stored -= given_up
         self._discard()
         return set()
 
@@ -198,9 +205,9 @@ class ImportFolder:
                 "--out"
             ) from error
 
-    def _is_left_out(self, sample: str, now: Collection[str]) -> bool:
+    def _is_left_out(self, sample: str, now: Collection[str], stored: Collection[str]) -> bool:
         """Return whether a file of an interrupted import, nothing of which came of it, is given no longer."""
-        return sample not in now and not Receipt.place(self._part(sample)).exists() and not (self.out / sample).exists()
+        return sample not in now and not Receipt.place(self._part(sample)).exists() and sample not in stored
 
     def _refuse_other_settings(self) -> None:
         for receipt, settings in self._imported.values():
@@ -212,11 +219,15 @@ class ImportFolder:
 
     def _stored(self) -> set[str]:
         """Return the samples that have a shard."""
-        with installed_plugins().store(self.store, str(self.out)) as store:
+        with self.opened_store() as store:
             try:
                 return set(store.samples())
             except NotSupportedError:
                 return {path.name for path in self.out.iterdir()}
+
+    def opened_store(self) -> SequenceStore:
+        """Return the store, open."""
+        return installed_plugins().store(self.store, str(self.out), self.store_options)
 
     def _is_done(self, file: SourceFile, stored: set[str], planned: set[str], *, force: bool) -> bool:
         """Return whether a file need not be imported again.
@@ -234,9 +245,10 @@ class ImportFolder:
                 return True
             if change is not None and not force:
                 raise OutputExistsError(f"{change}; give --force to import it anew, or choose another --out")
-        elif receipt is None and file.sample not in planned and (self.out / file.sample).exists() and not force:
+        elif receipt is None and file.sample not in planned and file.sample in stored and not force:
             raise OutputExistsError(
-                f"{self.out / file.sample} exists already; give --force to replace it, or import under another --sample"
+                f"a shard of sample {file.sample!r} exists already in {self.out}; give --force to replace it, or import under "
+                "another --sample"
             )
         return False
 
@@ -302,7 +314,8 @@ def _change(receipt: Receipt, file: SourceFile) -> str | None:
 
 def _differences(before: str, now: str) -> str:
     old, new = json.loads(before), json.loads(now)
-    return ", ".join(f"{name} {old.get(name)!r}, not {new[name]!r}" for name in new if old.get(name) != new[name])
+    names = [*new, *(name for name in old if name not in new)]
+    return ", ".join(f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in names if old.get(name) != new.get(name))
 
 
 def _row(receipt: Receipt, settings: str) -> dict[str, Any]:

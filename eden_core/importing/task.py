@@ -1,9 +1,7 @@
 """One file becomes one shard, and a part of the tables that list the contigs of all shards."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +90,7 @@ class ImportTask:
         part: where the part of the tables goes; the receipt goes beside it.
         duplicates: file of the numbers of the pieces that are left out as duplicates.
         folder: where a relative path of the source begins.
+        store_options: options of the store plugin.
     """
 
     source: SourceFile
@@ -101,6 +100,7 @@ class ImportTask:
     part: str
     duplicates: str | None = None
     folder: str = ""
+    store_options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Receipt:
     stamp: tuple[int, int]
     """of the source, see `SourceFile.stamp`"""
     location: str
-    """where the store put the shard, from its directory on"""
+    """where the store put the shard, or puts it in the end, from its directory on"""
     counts: Counts
 
     @staticmethod
@@ -165,8 +165,7 @@ def _imported(task: ImportTask, progress: Progress | None) -> Receipt:
     here = source.seen_from(task.folder)
     stamp = here.stamp
     with (
-        installed_plugins().store(task.store, task.out) as store,
-        _new_folder(Path(task.out) / source.sample),
+        installed_plugins().store(task.store, task.out, task.store_options) as store,
         atomic_path(task.part) as draft,
     ):
         part = PartWriter(draft, source)
@@ -250,15 +249,3 @@ def _not_duplicate(all_pieces: Iterable[Piece], duplicates: str | None, found: C
             found.duplicate_bases += len(piece.bases)
         else:
             yield piece
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[None]:
-    """Remove the folder when the block fails, if it was not there before."""
-    new = not folder.exists()
-    try:
-        yield
-    except BaseException:
-        if new:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise

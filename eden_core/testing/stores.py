@@ -253,6 +253,27 @@ class SequenceStoreTests(LifecycleTests):
             _write(store, "ADDED", added)
             _check_reads(store, {**first, **added}, "after write_shard() and close() a store must not think it has one sample")
 
+    def test_a_shard_is_removed(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """`remove_shard` removes a sample at once, and may be repeated; the others stay."""
+        sample, old = _first_sample(sequences)
+        kept = {sequence_id: bases for sequence_id, bases in sequences.items() if sequence_id not in old}
+        _check_reads(store, sequences, "the store must read")
+        for finish in (False, True):
+            with skipped_where_not_supported():
+                store.remove_shard(sample)
+            if finish:
+                store.finish()
+            store.close()
+            _check_reads(store, kept, "after remove_shard() a store must read the samples that stay")
+            clause = "remove_shard() must remove all that the store had of a sample, before and after finish()"
+            for sequence_id in old:
+                error_of(partial(store.read, windows_of([(sequence_id, 0, 1)])), LookupError, clause)
+            with skipped_where_not_supported():
+                samples = list(store.samples())
+            assert sample not in samples, f"{clause}; samples() still lists {sample}"
+        _write(store, sample, old)
+        _check_reads(store, sequences, "after remove_shard() a sample can be written again")
+
     def test_a_failed_shard_leaves_no_trace(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """When the sequences end in an error, an old shard stays whole and a new one absent."""
         sample, old = _first_sample(sequences)

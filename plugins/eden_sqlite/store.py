@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from eden_core.atomic import made_folder
 from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import BATCH_ROWS, SCHEMA
 from eden_core.errors import (
@@ -108,12 +109,19 @@ class SqliteShards(SequenceStore):
             InputError: an id repeats, or a sequence is no ASCII text or longer than SQLite can hold (10^9 bytes).
         """
         target = Path(self._shard_path(check_sample(sample)))
-        target.parent.mkdir(parents=True, exist_ok=True)
         rows = _Rows(sequences)
-        with new_database(target, _TABLE) as connection:
+        with made_folder(target.parent), new_database(target, _TABLE) as connection:
             rows.insert(connection)
         self.close()
         return ShardSummary(sample, str(target), rows.count, rows.bases)
+
+    def remove_shard(self, sample: str) -> None:
+        """Remove a sample's shard, and its folder where nothing else lies in it."""
+        path = Path(self._shard_path(check_sample(sample)))
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
+        self.close()
 
     def shard_state(self, sample: str) -> ShardState:
         """Look at the header of a shard, and at what lies beside it.

@@ -83,6 +83,13 @@ class TextFiles(SequenceStore):
             new.rename(target)
         return ShardSummary(sample, str(target), len(sizes), sum(sizes))
 
+    def remove_shard(self, sample: str) -> None:
+        """Remove the folder of a sample."""
+        folder = self._folder(sample)
+        if folder.is_dir():
+            with TemporaryDirectory(prefix=_DRAFT, dir=self.location) as draft:
+                folder.rename(Path(draft, "old"))
+
     def _folder(self, sample: str) -> Path:
         return Path(self.location, quote(check_sample(sample), safe=""))
 

@@ -3,6 +3,7 @@ import sqlite3
 
 import pyarrow.parquet as pq
 import pytest
+from plain import write_seed_shard
 
 from eden_core import errors
 from eden_core.importing import ImportProgress, catalogue, import_files
@@ -117,11 +118,20 @@ def test_progress_reaches_the_file_size(lambda_fasta, out):
 
 
 def test_a_sample_that_is_there_is_kept(fasta, out):
-    out.mkdir(parents=True)
-    (out / "s1").write_text("precious")
+    write_seed_shard(out, "s1", {"B__X-s1__1": "ACGT"})
+    shard = out / "s1" / "glm_dataset_s1.sqlite"
+    before = shard.read_bytes()
     with pytest.raises(errors.OutputExistsError, match="--force"):
         import_fasta(fasta, out, **NAMES)
-    assert (out / "s1").read_text() == "precious"
+    assert shard.read_bytes() == before
+
+
+def test_what_is_in_the_way_of_a_shard_is_kept(fasta, out):
+    out.mkdir(parents=True)
+    (out / "s1").write_text("precious")
+    with pytest.raises(errors.ConfigurationError, match="cannot be made"):
+        import_fasta(fasta, out, **NAMES)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("s1", "precious")]
 
 
 def test_a_table_that_cannot_be_read_is_kept(fasta, out):
@@ -237,7 +247,7 @@ def test_any_store_that_can_be_written(fasta, out, monkeypatch):
         def read(self, windows):
             raise NotImplementedError
 
-    monkeypatch.setattr(installed_plugins(), "store", lambda _name, location: Memory(location))
+    monkeypatch.setattr(installed_plugins(), "store", lambda _name, location, _options: Memory(location))
     with pytest.raises(errors.NotSupportedError, match="'memory' cannot be written"):
         import_fasta(fasta, out, **NAMES)
     assert not out.parent.exists()

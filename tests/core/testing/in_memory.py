@@ -51,6 +51,9 @@ class MemoryStore(SequenceStore):
         self.sequences = {**kept, **written}
         return ShardSummary(sample, self.location, len(written), sum(map(len, written.values())))
 
+    def remove_shard(self, sample: str) -> None:
+        self.write_shard(sample, ())
+
     def fingerprint(self) -> str:
         return self.name
 

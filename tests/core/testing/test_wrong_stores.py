@@ -47,6 +47,7 @@ FAULTS = [
     (wrong.CountsWrongly, "test_a_shard_is_added", {}, "ShardSummary must say"),
     (wrong.OneShardOnly, "test_a_shard_is_added", {}, "that was added and those it had"),
     (wrong.RemembersItsSamples, "test_a_store_of_one_sample_grows", {}, "must not think it has one sample"),
+    (wrong.RemovesOneSequence, "test_a_shard_is_removed", {}, "must remove all that the store had of a sample"),
     (wrong.WritesInPlace, "test_a_failed_shard_leaves_no_trace", {}, "must leave the old shard whole"),
     (wrong.SwallowsErrors, "test_a_failed_shard_leaves_no_trace", {}, "must pass on the error"),
 ]

@@ -280,6 +280,12 @@ class WritesInPlace(MemoryStore):
         return super().write_shard(sample, self.sequences.items())
 
 
+class RemovesOneSequence(MemoryStore):
+    def remove_shard(self, sample):
+        held = [i for i in self.sequences if extract_sample_id(i) == sample]
+        self.sequences = {i: bases for i, bases in self.sequences.items() if i not in held[:1]}
+
+
 class SwallowsErrors(MemoryStore):
     def write_shard(self, sample, sequences):
         try:

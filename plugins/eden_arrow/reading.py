@@ -1,0 +1,66 @@
+"""Copying the bases of many windows out of shards."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_arrow.open_files import OpenFile
+from eden_arrow.two_bits import BLOCK, RUN, apply_runs, directory_bytes, unpacked
+from eden_core.batch import offsets_of
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Stretches of sequences of one shard, in order of their places in its file.
+
+    Attributes:
+        offsets: where what is kept of each one's sequence begins in the file, int64 [n].
+        sizes: bases of its sequence, int64 [n].
+        runs: runs of exceptions of its sequence, int64 [n].
+        starts: its first base, int64 [n].
+        counts: its bases, int64 [n].
+        targets: where it goes in the buffer, int64 [n].
+    """
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+def copy_plain(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
+    """Copy stretches of a plain shard."""
+    sources, counts = (some.offsets + some.starts).tolist(), some.counts.tolist()
+    file.copy(sources, some.targets.tolist(), counts, memoryview(into))  # type: ignore[arg-type] # numpy arrays are buffers
+
+
+def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
+    """Copy stretches of a packed shard: their bytes first, then all of them are unpacked at once."""
+    firsts = some.starts // 4
+    sizes = (some.starts + some.counts + 3) // 4 - firsts
+    places = offsets_of(sizes)
+    sources = (some.offsets + firsts).tolist()
+    raw = np.empty(places[-1] + places[-1] % 2, np.uint8)
+    file.copy(sources, places[:-1].tolist(), sizes.tolist(), memoryview(raw))  # type: ignore[arg-type]
+    letters = unpacked(raw)
+    begins = 4 * places[:-1] + some.starts % 4
+    for target, begin, count in zip(some.targets.tolist(), begins.tolist(), some.counts.tolist(), strict=True):
+        into[target : target + count] = letters[begin : begin + count]
+    for i in np.flatnonzero(some.runs).tolist():
+        target, count = int(some.targets[i]), int(some.counts[i])
+        _except(file, int(some.offsets[i]), int(some.sizes[i]), int(some.starts[i]), into[target : target + count])
+
+
+def _except(file: OpenFile, offset: int, length: int, start: int, bases: NDArray[np.uint8]) -> None:
+    """Put the exceptions of a sequence into a stretch of it."""
+    first, last = start // BLOCK, (start + bases.size - 1) // BLOCK
+    directory = offset + (length + 3) // 4
+    before = np.frombuffer(file.read(directory + 4 * first, 4 * (last - first + 2)), "<u4").astype(np.int64)
+    size = RUN.itemsize * int(before[-1] - before[0])
+    if size:
+        begin = directory + directory_bytes(length) + RUN.itemsize * int(before[0])
+        runs = np.frombuffer(file.read(begin, size), RUN)
+        apply_runs(bases, runs, np.repeat(np.arange(first, last + 1) * BLOCK - start, np.diff(before)))
