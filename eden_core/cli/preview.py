@@ -25,6 +25,7 @@ from eden_core.cli.recorded import (
     row_range,
 )
 from eden_core.errors import ConfigurationError
+from eden_core.manifest import index_place, index_plugin
 from eden_core.sampler import RowBlock
 
 if TYPE_CHECKING:
@@ -112,10 +113,11 @@ def _dataset(data: str, options: dict[str, Any]) -> "EdenDataset":
         raise ConfigurationError(f"EdenDataset has no argument {', '.join(unknown)}: see its documentation for those it has")
     if "window_db_path" not in options and "sources" not in options:
         split = options["split"]
-        options["window_db_path"] = index_paths({split: None}, data)[split]
+        index = options.setdefault("index", index_plugin(data))
+        options["window_db_path"] = index_paths({split: None}, data, index)[split]
         if options["window_db_path"] is None:
             raise ConfigurationError(
-                f"there is no {Path(data) / f'{split}_windows.db'}, the index of {split} windows: give --window-db-path, or a "
+                f"there is no {index_place(data, split, index)}, the index of {split} windows: give --window-db-path, or a "
                 "folder with an index that eden-precompute wrote"
             )
     if "seq_length" not in options and "sources" not in options:

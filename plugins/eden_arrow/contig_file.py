@@ -1,7 +1,7 @@
 """The file of an index "arrow": contigs, or intervals of them, in one record batch of an Arrow IPC file."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -156,7 +156,7 @@ def _checked_metadata(path: str, schema: pa.Schema) -> dict[str, str]:
 
 
 def _places(path: str, size: int, batch: pa.RecordBatch, base: int) -> Layout:
-    found: Mapping[str, list[Any]] = {name: batch.column(name).buffers() for name in batch.schema.names}
+    found: dict[str, list[Any]] = {name: batch.column(name).buffers() for name in batch.schema.names}
     if not batch.num_rows or any(column.null_count for column in batch.columns):
         raise FormatError(f"{path} has no rows, or rows that lack something; {REBUILD}")
     places = [buffer.address - base + buffer.size for buffers in found.values() for buffer in buffers[1:] if buffer.size]

@@ -41,8 +41,8 @@ class ArrowIndex(WindowIndex):
         allow_gaps: whether a stride that is asked for may leave bases between windows unread.
         intervals: a BED file (contig, start, end; plain or gzip): windows lie in its intervals only.
         placing: where windows lie in them: "grid", where they lie in their contigs, those that end in the interval (see
-            `Tiling.interval_windows`; intervals must not overlap); "start", from the interval's first base on, cut as a sequence
-            of its own, the last window no longer than the interval (intervals may overlap).
+            `Tiling.interval_windows`; intervals must not overlap); "start", from the interval's first base on, cut as a
+            sequence of its own, the last window no longer than the interval (intervals may overlap).
 
     Raises:
         FormatError: there is no such file, it is damaged, of another format or incomplete.

@@ -26,9 +26,7 @@ class Placement:
     tiling: Tiling
     placing: str = "grid"
 
-    def cut(
-        self, columns: Mapping[str, NDArray[np.int64]]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def cut(self, columns: Mapping[str, NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Return of rows, in arrays of the columns' shape, where the first window begins, how many there are, and the end.
 
         Args:

@@ -29,7 +29,8 @@ class ContigWriter:
         self._numbers: dict[str, GrowingArray] = {}
         self._offsets, self._text = GrowingArray(folder, np.int64), GrowingArray(folder, np.uint8)
         self._offsets.extend([0])
-        self._rows = self._text_bytes = 0
+        self.rows = self._text_bytes = 0
+        """how many were added"""
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Add contigs, or intervals of them (columns: see `WindowIndex.build`).
@@ -54,15 +55,15 @@ class ContigWriter:
             self._text_bytes += int(bounds[-1] - bounds[0])
         elif len(ids):
             self._offsets.extend(np.full(len(ids), self._text_bytes))
-        self._rows += len(ids)
+        self.rows += len(ids)
 
     def write(self, target: Path, metadata: Mapping[str, str]) -> None:
         """Write the file, with these metadata in its schema."""
         names = ["contig_id", *self._numbers]
         arrays = [self._offsets.array(), self._text.array(), *(column.array() for column in self._numbers.values())]
         offsets, text, *numbers = [pa.py_buffer(array) for array in arrays]
-        columns = [pa.Array.from_buffers(pa.large_string(), self._rows, [None, offsets, text])]
-        columns += [pa.Array.from_buffers(pa.int64(), self._rows, [None, values]) for values in numbers]
+        columns = [pa.Array.from_buffers(pa.large_string(), self.rows, [None, offsets, text])]
+        columns += [pa.Array.from_buffers(pa.int64(), self.rows, [None, values]) for values in numbers]
         fields = [pa.field(name, column.type, nullable=False) for name, column in zip(names, columns, strict=True)]
         schema = pa.schema(fields, metadata=dict(metadata))
         with target.open("wb") as file, pa.PythonFile(_Sink(file, arrays), "w") as sink:
@@ -78,7 +79,8 @@ class _Sink:
 
     def __init__(self, file: Any, sources: list[NDArray[Any]]) -> None:
         self._file = file
-        self._maps = [array.base for array in sources if isinstance(array.base, mmap.mmap)]
+        bases: list[Any] = [array.base for array in sources]
+        self._maps = [base for base in bases if isinstance(base, mmap.mmap)]
 
     def write(self, data: Any) -> int:
         """Write a buffer."""
