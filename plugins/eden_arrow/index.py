@@ -105,8 +105,8 @@ class ArrowIndex(WindowIndex):
             writer, count = ContigWriter(folder), _Count(tiling)
             for batch in contigs:
                 if batch.num_rows:
-                    count.add(batch)
                     writer.add(batch)
+                    count.add(batch)
             if not count.windows:
                 raise InputError(f"not one window: {why_none(tiling, intervals=count.has_intervals)}")
             writer.write(draft, count.metadata)
