@@ -136,10 +136,12 @@ class ReadColumns(Columns):
     def blocks(self, name: str, blocks: NDArray[np.int64], size: int) -> NDArray[np.int64]:
         """Return blocks of a column."""
         begin, width = self._layout.numbers[name], size * _WIDTH
+        file, pread, places = self._file, os.pread, (blocks * width + begin).tolist()
+        if (int(blocks.max(initial=0)) + 1) * size <= self._layout.rows:
+            return self._joined([pread(file, width, place) for place in places], width).reshape(-1, size)
         end = begin + self._layout.rows * _WIDTH
-        file, pread = self._file, os.pread
-        parts = [pread(file, min(width, end - place), place) for place in (blocks * width + begin).tolist()]
-        return self._joined([part.ljust(width, b"\0") for part in parts], width).reshape(-1, size)
+        parts = [pread(file, min(width, end - place), place).ljust(width, b"\0") for place in places]
+        return self._joined(parts, width).reshape(-1, size)
 
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the ids of rows."""

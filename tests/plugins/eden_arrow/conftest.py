@@ -1,8 +1,7 @@
-from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from contig_batches import batches_of
 
 import eden_arrow
 from eden_core import Tiling
@@ -29,9 +28,3 @@ def built(tmp_path):
         return str(tmp_path / name)
 
     return build
-
-
-def batches_of(rows: Sequence[tuple]) -> list[pa.RecordBatch]:
-    names = ("contig_id", "length") if len(rows[0]) == 2 else ("contig_id", "start", "length", "contig_length")[: len(rows[0])]
-    table = pa.table({name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
-    return [batch for part in (table.slice(0, 2), table.slice(2)) for batch in part.to_batches()]
