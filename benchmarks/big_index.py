@@ -54,6 +54,7 @@ print(json.dumps({
 
 
 def contigs(count: int) -> Iterator[pa.RecordBatch]:
+    """Yield contigs of log-normal lengths, ids in byte order."""
     draw = np.random.default_rng(7)
     sigma = np.sqrt(2 * np.log(MEAN / MEDIAN))
     for first in range(0, count, BATCH):
@@ -65,14 +66,19 @@ def contigs(count: int) -> Iterator[pa.RecordBatch]:
 
 
 def main() -> None:
+    """Build where there is no file, then look windows up at random."""
     path, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else CONTIGS
     if not path.exists():
         started = time.perf_counter()
         summary = ArrowIndex.build(str(path), contigs(count), Tiling())
         seconds, peak = time.perf_counter() - started, getrusage(RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"built": summary.windows, "s": round(seconds), "peak_MiB": round(peak), "bytes": path.stat().st_size}))
+        print(
+            json.dumps({"built": summary.windows, "s": round(seconds), "peak_MiB": round(peak), "bytes": path.stat().st_size})
+        )
     for io, options in (("pread", {}), ("mmap", {}), ("pread", {"window_size": 2048, "stride": 1920})):
-        found = subprocess.run([sys.executable, "-c", LOOK_UP, str(path), io, json.dumps(options)], check=True, capture_output=True)
+        found = subprocess.run(
+            [sys.executable, "-c", LOOK_UP, str(path), io, json.dumps(options)], check=True, capture_output=True
+        )
         print(found.stdout.decode().strip(), flush=True)
 
 

@@ -12,7 +12,8 @@ def rows_of(path):
 
 
 TEXT = (
-    "#chrom\tstart\tend\nbrowser position chr1\ntrack name=x\na\t0\t10\r\n\nb\t5\t9\tgene\t0\t+\n \ntrack1\t1\t2\na b\t7\t8\textra"
+    "#chrom\tstart\tend\nbrowser position chr1\ntrack name=x\na\t0\t10\r\n\n"
+    "b\t5\t9\tgene\t0\t+\n \ntrack1\t1\t2\na b\t7\t8\textra"
 )
 ROWS = [("a", 0, 10, 4), ("b", 5, 9, 6), ("track1", 1, 2, 8), ("a b", 7, 8, 9)]
 

@@ -1,6 +1,5 @@
 import gzip
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +83,11 @@ def test_they_are_fitted_once(opened, monkeypatch):
 
 
 def test_the_fingerprint_changes_with_intervals_and_placing(opened, built):
-    found = {opened("b\t20\t210\n").fingerprint(), opened("b\t20\t211\n").fingerprint(), opened("b\t20\t210\n", placing="start").fingerprint()}
+    found = {
+        opened("b\t20\t210\n").fingerprint(),
+        opened("b\t20\t211\n").fingerprint(),
+        opened("b\t20\t210\n", placing="start").fingerprint(),
+    }
     assert len(found | {ArrowIndex(built(CONTIGS, Tiling(100, 50))).fingerprint()}) == 4
 
 
@@ -113,7 +116,9 @@ def test_packed_rows_hold_what_intervals_do(built, small, tmp_path, placing):
     options = {"intervals": str(tmp_path / "r.bed"), "placing": placing, "keep_tail": True, "reserve": 0}
     path = built(contigs, Tiling(32, 20))
     common = {"sequence_db_dir": str(small.directory), "window_db_path": path, "seq_length": 64, "index_options": options}
-    dataset = EdenDataset("sqlite-shards", "arrow", packing="thd", window_size=32, include_bos=False, include_eos=False, **common)
+    dataset = EdenDataset(
+        "sqlite-shards", "arrow", packing="thd", window_size=32, include_bos=False, include_eos=False, **common
+    )
     index = ArrowIndex(path, window_size=32, stride=20, **options)
     bases = sum(length for _, _, length in windows_of(index))
     masks = dataset.batch(list(range(len(dataset))))
