@@ -193,8 +193,9 @@ class _Run:
     def _indexes(self) -> list[IndexCheck]:
         indexes = sorted(self._folder.glob(f"*{self._suffix}"))
         self.result.indexes = [path.name for path in indexes]
-        for path, name in _others(self._folder, indexes).items():
-            how = f"those called SPLIT{self._suffix} are" if name == self._index else f"those of --index {self._index} are"
+        for path in _others(self._folder, indexes):
+            called = path.suffix == Path(self._suffix).suffix
+            how = f"those called SPLIT{self._suffix} are" if called else f"those of --index {self._index} are"
             self.result.notes.append(f"{path} is not checked: of indexes, {how}")
         checks = []
         for path in indexes:
@@ -256,12 +257,11 @@ def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
     return check_group(task) if isinstance(task, GroupTask) else check_index(task)
 
 
-def _others(folder: Path, indexes: list[Path]) -> dict[Path, str]:
-    """Return files that may be indexes too, and the plugins that they would be of."""
-    plugins = {entry.plugin.suffix: entry.name for entry in installed_plugins().entries("index")}  # type: ignore[attr-defined]
-    found = {path: plugins.get(path.suffix, "") for path in sorted(folder.glob("*_windows.*")) if path.suffix in plugins}
-    found |= dict.fromkeys(folder.glob("*.db"), "sqlite")
-    return {path: found[path] for path in sorted(set(found) - set(indexes))}
+def _others(folder: Path, indexes: list[Path]) -> list[Path]:
+    """Return files that may be indexes too."""
+    suffixes = {index_suffix(entry.name) for entry in installed_plugins().entries("index")}
+    found = {*folder.glob("*.db"), *(path for suffix in suffixes for path in folder.glob(f"*_windows{suffix}"))}
+    return sorted(found - set(indexes))
 
 
 def _with_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
