@@ -54,7 +54,7 @@ class Directory:
     def _parts(self, file: ContigFile, placement: Placement) -> Any:
         done = 0
         for columns in file.number_batches(_ROWS_AT_ONCE):
-            counts = placement.cut(columns)[1]
+            counts = placement.counts(columns)
             reach = np.cumsum(counts)
             yield (reach - counts + done)[:: self.block_rows]
             done += int(reach[-1])

@@ -144,7 +144,7 @@ class ArrowIndex(WindowIndex):
         done = 0
         for batch in self._file.batches():
             columns = {name: batch.column(name).to_numpy() for name in self._file.numbers}
-            firsts, counts, ends = self._placement.cut(columns)
+            counts = self._placement.counts(columns)
             found = {"first_window": np.cumsum(counts) - counts + done, "windows": counts}
             done += int(counts.sum())
             arrays = {"contig_id": batch.column("contig_id")} | {name: pa.array(array) for name, array in found.items()}
@@ -153,7 +153,8 @@ class ArrowIndex(WindowIndex):
             else:
                 known = "contig_length" in columns
                 arrays["length"] = batch.column("contig_length") if known else pa.nulls(batch.num_rows, pa.int64())
-                arrays["start"] = pa.array(firsts)
+                begins, ends = self._placement.bounds(columns)
+                arrays["start"] = pa.array(begins)
                 arrays |= {"end": pa.array(ends)} if self.placing == "start" else {}
             some = pa.RecordBatch.from_pydict(arrays).filter(pa.array(counts > 0))
             if some.num_rows:
@@ -186,15 +187,19 @@ class ArrowIndex(WindowIndex):
         firsts, size = self._directory.first_windows, self._directory.block_rows
         blocks = np.searchsorted(firsts, wanted, side="right") - 1
         read = self._file.columns.blocks
-        begins, counts, ends = self._placement.cut({name: read(name, blocks, size) for name in self._file.numbers})
-        numbers = wanted - firsts[blocks]
-        reach = np.cumsum(counts, axis=1)
-        places = (reach <= numbers[:, np.newaxis]).sum(axis=1)
-        if int(places.max()) >= size:
-            raise FormatError(f"{self.location} is damaged: it has fewer windows than it should; {REBUILD}")
+        columns = {name: read(name, blocks, size) for name in self._file.numbers}
+        numbers, places = wanted - firsts[blocks], np.zeros_like(wanted)
         at = np.arange(wanted.size), places
-        starts = begins[at] + (numbers - reach[at] + counts[at]) * self.tiling.stride
-        return blocks * size + places, starts, np.minimum(ends[at] - starts, self.tiling.window_size)
+        if size > 1:
+            counts = self._placement.counts(columns)
+            reach = np.cumsum(counts, axis=1)
+            np.sum(reach <= numbers[:, np.newaxis], axis=1, out=places)
+            if int(places.max()) >= size:
+                raise FormatError(f"{self.location} is damaged: it has fewer windows than it should; {REBUILD}")
+            numbers += counts[at] - reach[at]
+        begins, ends = self._placement.bounds({name: column[at] for name, column in columns.items()})
+        starts = begins + numbers * self.tiling.stride
+        return blocks * size + places, starts, np.minimum(ends - starts, self.tiling.window_size)
 
     def _check_length(self, built: ContigFile, tiling_built: Tiling) -> None:
         if self._file is built and self.tiling == tiling_built and str(self._length) != built.metadata.get("windows"):
@@ -239,7 +244,7 @@ class _Count:
         self._digests.add(batch)
         names = [name for name in batch.schema.names if name in {"length", "start", "contig_length"}]
         self.has_intervals |= "start" in names
-        counts = self._placement.cut({name: batch.column(name).to_numpy(zero_copy_only=False) for name in names})[1]
+        counts = self._placement.counts({name: batch.column(name).to_numpy(zero_copy_only=False) for name in names})
         self.windows += int(counts.sum())
         ids = batch.column("contig_id").filter(pa.array(counts > 0))
         if len(ids):

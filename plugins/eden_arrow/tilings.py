@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from eden_core.errors import ConfigurationError
 from eden_core.tiling import Tiling, default_stride
 
+Columns = Mapping[str, NDArray[np.int64]]
+
 PLACINGS = ("grid", "start")
 """how windows may be placed in intervals"""
 
@@ -26,19 +28,28 @@ class Placement:
     tiling: Tiling
     placing: str = "grid"
 
-    def cut(self, columns: Mapping[str, NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return of rows, in arrays of the columns' shape, where the first window begins, how many there are, and the end.
+    def counts(self, columns: Columns) -> NDArray[np.int64]:
+        """Return how many windows rows have, an array of the columns' shape.
 
         Args:
             columns: `length`, and of intervals `start` and perhaps `contig_length`.
         """
-        tiling, lengths, starts = self.tiling, columns["length"], columns.get("start")
+        lengths, starts = columns["length"], columns.get("start")
+        if starts is None or self.placing == "start":
+            return self.tiling.counts(lengths)
+        return self.tiling.interval_windows(starts, lengths, columns.get("contig_length"))[1]
+
+    def bounds(self, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the first window of rows begins, if they have one, and behind which base none of their windows reads.
+
+        Args:
+            columns: as for `counts`.
+        """
+        lengths, starts = columns["length"], columns.get("start")
         if starts is None:
-            return np.zeros_like(lengths), tiling.counts(lengths), lengths
-        if self.placing == "start":
-            return starts, tiling.counts(lengths), starts + lengths
-        firsts, counts = tiling.interval_windows(starts, lengths, columns.get("contig_length"))
-        return firsts * tiling.stride, counts, starts + lengths
+            return np.zeros_like(lengths), lengths
+        ends = starts + lengths
+        return (starts if self.placing == "start" else ends - self.tiling.interval_rests(starts, lengths)), ends
 
 
 def chosen_tiling(
