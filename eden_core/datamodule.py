@@ -46,7 +46,8 @@ class EdenDataModule(lightning.LightningDataModule):
         sequence_db_dir: where the store lies.
         train_window_db_path, val_window_db_path, test_window_db_path, predict_window_db_path: the index of each split.
         seq_length: tokens a row.
-        stride, window_size, window_min_length_threshold: what the indexes must have been built with; None: as they were.
+        stride, window_size, window_min_length_threshold: what the indexes must have been built with, or, of a plugin that can
+            ("arrow"), how they are cut; None: as they were built.
         micro_batch_size: rows of a batch on one rank.
         global_batch_size: rows of an optimizer step over all ranks; sets the Trainer's accumulation where that is left at its
             default. None: micro_batch_size x data-parallel ranks x accumulate_grad_batches.

@@ -252,6 +252,18 @@ def test_a_dataset_chooses_its_windows(built, small):
         EdenDataset("sqlite-shards", "arrow", stride=24, index_options={"stride": 20}, seq_length=64, **common)
 
 
+def test_a_mixture_of_indexes_of_both_kinds(built, small):
+    path = built({name: len(bases) for name, bases in small.sequences.items()}, Tiling(64, 48))
+    folder = {"sequence_db_dir": str(small.directory), "weight": 1}
+    mixed = [
+        {"name": "one", "window_db_path": path, "index": "arrow"} | folder,
+        {"name": "two", "window_db_path": str(small.windows)} | folder,
+    ]
+    dataset = EdenDataset(sources=mixed, seq_length=64, shuffle=False)
+    rows = dataset.batch(list(range(20)))["tokens"]
+    assert (rows[0::2] == rows[1::2]).all()
+
+
 BUILD = """
 import os, signal, sys
 import pyarrow as pa
