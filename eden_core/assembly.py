@@ -34,12 +34,14 @@ INDEX_ARGUMENTS = {
 """split -> the argument that says where its index lies"""
 
 
-def index_paths(given: Mapping[str, str | None], data_dir: str | None) -> dict[str, str | None]:
-    """Return where the index of each split lies: as given, else `<split>_windows.db` in a folder where it is there."""
+def index_paths(
+    given: Mapping[str, str | None], data_dir: str | None, index: str | WindowIndex = "sqlite"
+) -> dict[str, str | None]:
+    """Return where the index of each split lies: as given, else where a folder has it (`index_place`), if it does."""
     paths = {split: None if path is None else str(path) for split, path in given.items()}
     if data_dir is not None:
         for split in ("train", "validation", "test"):
-            found = index_place(data_dir, split)
+            found = index_place(data_dir, split, index)
             if split in paths and paths[split] is None and found.exists():
                 paths[split] = str(found)
     return paths
@@ -67,6 +69,26 @@ def opened_index(index: str | WindowIndex, location: str | None, options: Mappin
         installed_plugins().find("index", index)
         raise ConfigurationError(f"index {index!r} needs window_db_path, the file that eden-precompute wrote")
     return installed_plugins().index(index, str(location), options)
+
+
+def with_tiling(index: str | WindowIndex, options: Mapping[str, Any] | None, given: Mapping[str, int | None]) -> dict[str, Any]:
+    """Return the options of an index, with those that choose its windows where it can be cut anew.
+
+    Args:
+        index: its plugin's name; an open index stays as it is.
+        options: as they are given.
+        given: `window_size`, `stride` and `min_length` that are asked for beside them.
+
+    Raises:
+        ConfigurationError: both say one thing, and differ.
+    """
+    chosen = dict(options or {})
+    if isinstance(index, str) and installed_plugins().index_class(index).retiles:
+        for name, value in given.items():
+            if value is not None and chosen.get(name) not in {None, value}:
+                raise ConfigurationError(f"index_options has {name} {chosen[name]}, and {name} {value} is asked for: give one")
+            chosen |= {} if value is None else {name: value}
+    return chosen
 
 
 def chosen_transforms(rc_aug: bool, use_control_tags: bool, further: Sequence[TransformSetting]) -> list[Transform]:
@@ -144,7 +166,7 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
 def check_tiling(
     index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary, *, packed: bool = False
 ) -> None:
-    """Raise `ConfigurationError` when an index was not built for what is asked.
+    """Raise `ConfigurationError` when the windows of an index are not those that are asked for.
 
     Windows that share rows may be shorter than these.
     """
@@ -166,6 +188,12 @@ def check_tiling(
         if "window_size" in wrong and "stride" not in wrong:  # overlap as much as they do now
             overlap = max(tiling.reserve if tiling.keep_tail else PLAIN_RESERVE, tiling.window_size - tiling.stride)
             merged["stride"] = max(1, merged["window_size"] - overlap)
+        if index.retiles:
+            how = ", ".join(f"{name}={merged[name]}" for name in ("window_size", "stride", "min_length") if merged[name])
+            raise ConfigurationError(
+                f"index {index.location} has windows with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
+                f"tokens). Follow it{_followed(wrong, tiling)}, or let it be cut in another way when it is opened: {how}"
+            )
         raise ConfigurationError(
             f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
             f"tokens). Follow the index{_followed(wrong, tiling)}, or build another one, in a file of its own: eden-precompute "

@@ -16,7 +16,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
 from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
-from eden_core.manifest import check_plugins
+from eden_core.manifest import check_plugins, index_place
 from eden_core.mixture import Anchor
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
@@ -47,7 +47,8 @@ class EdenDataModule(lightning.LightningDataModule):
         sequence_db_dir: where the store lies.
         train_window_db_path, val_window_db_path, test_window_db_path, predict_window_db_path: the index of each split.
         seq_length: tokens a row.
-        stride, window_size, window_min_length_threshold: what the indexes must have been built with; None: as they were.
+        stride, window_size, window_min_length_threshold: what the indexes must have been built with, or, of a plugin that can
+            ("arrow"), how they are cut; None: as they were built.
         micro_batch_size: rows of a batch on one rank.
         global_batch_size: rows of an optimizer step over all ranks; sets the Trainer's accumulation where that is left at its
             default. None: micro_batch_size x data-parallel ranks x accumulate_grad_batches.
@@ -176,7 +177,8 @@ class EdenDataModule(lightning.LightningDataModule):
         if data_dir is not None:
             check_plugins(data_dir, store=store, index=index)
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
-        self.window_db_paths = index_paths({split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}, data_dir)
+        given = {split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}
+        self.window_db_paths = index_paths(given, data_dir, index)
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None
@@ -287,20 +289,24 @@ class EdenDataModule(lightning.LightningDataModule):
     def _open(self, split: str) -> EdenDataset:
         if not self._has(split):
             data_dir = self.arguments["data_dir"]
-            place = "" if data_dir is None else f" (there is no {Path(data_dir).absolute() / f'{split}_windows.db'})"
+            place = "" if data_dir is None else index_place(Path(data_dir).absolute(), split, self.arguments["index"])
+            missing = f" (there is no {place})" if place else ""
             raise ConfigurationError(
-                f"there is no index of {split} windows{place}: give {INDEX_ARGUMENTS[split]}, or data_dir, with a file that "
+                f"there is no index of {split} windows{missing}: give {INDEX_ARGUMENTS[split]}, or data_dir, with a file that "
                 "eden-precompute wrote"
             )
         options = shared_arguments(EdenDataset, self.arguments)
         if split != "train":
             options = {name: value for name, value in options.items() if name not in TRAINING_ONLY}
         options |= {"sequence_db_dir": self.sequence_db_dir, "window_db_path": self.window_db_paths[split], "split": split}
-        return EdenDataset(**options | {"sources": sources_of_split(self.arguments["sources"], split)})
+        return EdenDataset(**options | {"sources": self._sources(split)})
 
     def _has(self, split: str) -> bool:
         """Whether there is an index of a split."""
-        return self.window_db_paths[split] is not None or bool(sources_of_split(self.arguments["sources"], split))
+        return self.window_db_paths[split] is not None or bool(self._sources(split))
+
+    def _sources(self, split: str) -> list[dict[str, Any]]:
+        return sources_of_split(self.arguments["sources"], split, self.arguments["index"])
 
     def _splits_of(self, stage: str | None) -> list[str]:
         """The splits that a stage reads: those that it needs, and for fitting what there is besides."""

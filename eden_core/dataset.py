@@ -40,7 +40,8 @@ class EdenDataset(Dataset[Batch]):
         sequence_db_dir: where the store lies, when `store` is a name.
         window_db_path: where the index lies, when `index` is a name.
         seq_length: tokens a row.
-        stride, window_size, window_min_length_threshold: what the index must have been built with; None: as it was.
+        stride, window_size, window_min_length_threshold: what the index must have been built with, or, of a plugin that can
+            ("arrow"), how it is cut; None: as it was built.
         rc_aug: adds the transform "reverse-complement".
         use_control_tags: adds the transform "control-tags".
         transforms: further ones, in order: names, `{"name": {option: value}}`, or `Transform` objects.

@@ -215,8 +215,13 @@ class WindowIndex(_Closing, ABC):
 
     name: ClassVar[str]
     """what users write as `index=`"""
+    suffix: ClassVar[str] = ".db"
+    """how the names of its files end: a data folder has the index of a split at `<split>_windows` and this"""
+    retiles: ClassVar[bool] = False
+    """whether windows may be cut in another way than they were built: the constructor then takes `window_size`, `stride` and
+    `min_length` (None: as built)"""
     tiling: Tiling
-    """how the sequences were cut; available once constructed"""
+    """how the sequences are cut; available once constructed"""
     contigs_digest: int | None = None
     """`ContigDigests.contigs` of what the index was built from; None: not known"""
     bases_digest: int | None = None
@@ -262,7 +267,9 @@ class WindowIndex(_Closing, ABC):
     def contigs(self) -> Iterator[pa.RecordBatch]:
         """Yield (contig_id: string, first_window: int64, windows: int64, length: int64 or null), in order of windows.
 
-        An index of intervals has a further column `start` (int64): the base at which the first of these windows begins.
+        An index of intervals has a further column `start` (int64): the base at which the first of these windows begins. Where
+        windows may be cut short before the contig ends, there is a column `end` (int64): the base behind the last that they
+        may read.
         """
 
     def check(self) -> None:

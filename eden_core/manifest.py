@@ -5,13 +5,30 @@ from pathlib import Path
 from typing import Any
 
 from eden_core.errors import ConfigurationError, InputError
+from eden_core.interfaces import WindowIndex
+from eden_core.plugins import installed_plugins
 
 MANIFEST = "eden.json"
 
 
-def index_place(folder: str | Path, split: str) -> Path:
-    """Return where a folder has the index of a split."""
-    return Path(folder) / f"{split}_windows.db"
+def index_place(folder: str | Path, split: str, index: str | WindowIndex = "sqlite") -> Path:
+    """Return where a folder has the index of a split, given its plugin's name, or an open index."""
+    return Path(folder) / f"{split}_windows{index_suffix(index)}"
+
+
+def index_suffix(index: str | WindowIndex) -> str:
+    """Return how the names of an index's files end."""
+    return (index if isinstance(index, WindowIndex) else installed_plugins().index_class(index)).suffix
+
+
+def index_plugin(folder: str | Path) -> str:
+    """Return the name of the index plugin of a folder: as it was prepared, else by the names of its files, else "sqlite"."""
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        return str(manifest["index"])
+    names = ["sqlite", *(entry.name for entry in installed_plugins().entries("index") if entry.name != "sqlite")]
+    found = (name for name in names if any(Path(folder).glob(f"*_windows{index_suffix(name)}")))
+    return next(found, "sqlite")
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any] | None:

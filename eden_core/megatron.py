@@ -17,6 +17,7 @@ from eden_core.assembly import TRAINING_ONLY, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.ledger import LEDGER, RunStart, last_start
+from eden_core.manifest import index_place
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sources import sources_of_split
 from eden_core.tensors import Batch
@@ -125,17 +126,18 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         return train, validation, test
 
     def _dataset(self, split: str, samples: int, tokenizer: str | Vocabulary) -> EdenDataset | None:
-        mixed = sources_of_split(self.dataset_options.get("sources"), split)
+        mixed = sources_of_split(self.dataset_options.get("sources"), split, self.index)
         given = {"train": self.train_window_db_path, "validation": self.val_window_db_path, "test": self.test_window_db_path}
-        path = index_paths(given, self.data_dir)[split]
+        path = index_paths(given, self.data_dir, self.index)[split]
         if not samples:
             return None
         if path is None and not mixed and split != "train":
             _log.warning("%d %s samples are asked for, and there is no index of that split", samples, split)
             return None
         if path is None and not mixed:
-            place = "" if self.data_dir is None else f" (there is no {Path(self.data_dir).absolute() / 'train_windows.db'})"
-            raise ConfigurationError(f"there is no index of train windows{place}: give train_window_db_path, or data_dir")
+            place = "" if self.data_dir is None else index_place(Path(self.data_dir).absolute(), "train", self.index)
+            missing = f" (there is no {place})" if place else ""
+            raise ConfigurationError(f"there is no index of train windows{missing}: give train_window_db_path, or data_dir")
         options = {name: v for name, v in self.dataset_options.items() if split == "train" or name not in TRAINING_ONLY}
         folder = self.sequence_db_dir if self.sequence_db_dir is not None else self.data_dir
         options |= {"sequence_db_dir": folder, "window_db_path": path, "seq_length": self.seq_length, "tokenizer": tokenizer}

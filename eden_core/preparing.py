@@ -192,7 +192,7 @@ def _refuse_others(out: Path, plan: dict[str, Any], before: dict[str, Any] | Non
             f"{out} was being prepared in another way ({_differences(begun, plan)}): choose another --out, or give --force to "
             "prepare it anew"
         )
-    made = _made(out)
+    made = _made(out, plan["index"])
     if made and before is None and begun is None:
         raise OutputExistsError(
             f"{out} holds {' and '.join(made)}, which eden prepare did not make: choose another --out, or give --force to "
@@ -209,9 +209,9 @@ def _read_plan(path: Path) -> dict[str, Any] | None:
         raise InputError(f"{path} cannot be read: {error}; give --force to prepare its folder anew") from error
 
 
-def _made(out: Path) -> list[str]:
+def _made(out: Path, index: str) -> list[str]:
     """Return the names of the splits and indexes that a folder has."""
-    return [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name)) if path.exists()]
+    return [path.name for name in SPLITS for path in (out / f"{name}.parquet", index_place(out, name, index)) if path.exists()]
 
 
 def _divides_or_cuts_otherwise(before: dict[str, Any] | None, plan: dict[str, Any]) -> bool:
@@ -225,7 +225,7 @@ def _has_same_shards(before: dict[str, Any], plan: dict[str, Any]) -> bool:
 
 def _refuse_other_indexes(out: Path, settings: PrepareSettings) -> None:
     """Raise `OutputExistsError` where windows were cut in another way after the folder was prepared."""
-    for place in (index_place(out, name) for name in SPLITS):
+    for place in (index_place(out, name, settings.index) for name in SPLITS):
         if not place.exists():
             continue
         with installed_plugins().index(settings.index, str(place)) as index:
@@ -262,12 +262,12 @@ def _split_and_indexed(
         rules = chosen_rules(settings.split, imported.contigs, settings.tiling)
         split = split_contigs(imported.contigs, out, rules, force=True)
     except EdenError:
-        if not _made(out):
+        if not _made(out, settings.index):
             (out / _PLAN).unlink()  # other rules may then be tried without importing again
         raise
     for name in SPLITS:
         if name not in split.splits:
-            index_place(out, name).unlink(missing_ok=True)
+            index_place(out, name, settings.index).unlink(missing_ok=True)
     built = _indexed([part.location for part in split.splits.values()], settings, executor)
     manifest = {
         "eden": version("eden-core"),
@@ -285,7 +285,7 @@ def _split_and_indexed(
                 "bases_never_seen": built[name].bases_never_seen,
                 "padding": built[name].padding,
                 "table": part.location.name,
-                "index": index_place(out, name).name,
+                "index": index_place(out, name, settings.index).name,
             }
             for name, part in split.splits.items()
         },
@@ -303,7 +303,7 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
     tasks = [
         PrecomputeTask(
             table.absolute(),
-            index_place(table.absolute().parent, table.stem),
+            index_place(table.absolute().parent, table.stem, settings.index),
             settings.tiling,
             settings.index,
             force=True,
@@ -322,5 +322,5 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
             raise outcome
         built[task.split.stem] = outcome
         if outcome.kept:
-            index_place(task.split.parent, task.split.stem).touch()
+            index_place(task.split.parent, task.split.stem, settings.index).touch()
     return built

@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 Build = Callable[[Path], Mapping[str, NDArray[Any]]]
 """makes the arrays, given a folder for temporary files that is on the same disk"""
 
+Write = Callable[[Path, Path], None]
+"""writes a file to a path, given a folder for temporary files that is on the same disk"""
+
 
 class Sidecar:
     """Named arrays in a file, mapped when one is first asked for. Pickles as the path alone.
@@ -53,10 +56,7 @@ class Sidecar:
 
 
 def sidecar(location: str, what: str, key: object, build: Build) -> Sidecar:
-    """Return the sidecar of an index, made now where it is missing.
-
-    It lies beside the index, or in a cache folder where that folder cannot be written. Processes of one machine that want the
-    same one wait for the first of them.
+    """Return the sidecar of an index, made now where it is missing; arguments as for `kept_file`.
 
     Args:
         location: where the index lies.
@@ -64,21 +64,36 @@ def sidecar(location: str, what: str, key: object, build: Build) -> Sidecar:
         key: all that they depend on.
         build: makes them.
     """
+    return Sidecar(kept_file(location, what, key, lambda draft, folder: _write(draft, build(folder))))
+
+
+def kept_file(location: str, what: str, key: object, write: Write) -> Path:
+    """Return a file that is worked out once from an index, written now where it is missing.
+
+    It lies beside the index, or in a cache folder where that folder cannot be written. Processes of one machine that want the
+    same one wait for the first of them.
+
+    Args:
+        location: where the index lies.
+        what: what the file is, a word for its name.
+        key: all that it depends on.
+        write: writes it.
+    """
     name = f"{Path(location).name}.{what}-{digest_of(location.partition('://')[0] if '://' in location else '', key)}"
     places = [Path(location).parent / name] if "://" not in location else []
     places.append(_cache() / f"{digest_of(os.path.abspath(location))}-{name}")  # noqa: PTH100 - resolves no links
     found = next((place for place in places if place.is_file()), None)
     if found is not None:
-        return Sidecar(found)
+        return found
     target = places[0] if os.access(places[0].parent, os.W_OK) else places[-1]
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target):
         if not target.is_file():
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".eden-") as folder, atomic_path(target) as draft:
-                _write(draft, build(Path(folder)))
+                write(draft, Path(folder))
             _log.info("%s written in %.1f s, once for all runs with these settings", target, time.perf_counter() - started)
-    return Sidecar(target)
+    return target
 
 
 class GrowingArray:

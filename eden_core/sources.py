@@ -20,11 +20,13 @@ from eden_core.assembly import (
     index_paths,
     opened_index,
     opened_store,
+    with_tiling,
 )
 from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.interfaces import SequenceStore, Transform, WindowIndex
 from eden_core.layout import Layout
+from eden_core.manifest import index_place
 from eden_core.mixing import key_of, mix
 from eden_core.mixture import MixedOrder, WholeMixture
 from eden_core.order import Order
@@ -47,7 +49,8 @@ class SourceSettings:
 
     Attributes:
         store, index, sequence_db_dir, window_db_path, store_options, index_options: the plugins and where they lie.
-        stride, window_size, window_min_length_threshold: what the index must have been built with; None: as it was.
+        stride, window_size, window_min_length_threshold: what the index must have been built with, or is cut with where it can
+            be cut anew; None: as it was.
         rc_aug, use_control_tags, transforms: what is done to its windows.
         contigs: table with the lengths of its contigs, where the index does not know them.
         max_n_fraction, max_soft_masked_fraction: windows with a larger share are left out.
@@ -114,10 +117,17 @@ def source_settings(arguments: Mapping[str, Any], sources: Sequence[Mapping[str,
     return found
 
 
-def sources_of_split(sources: Sequence[Mapping[str, Any]] | None, split: str) -> list[dict[str, Any]]:
+def sources_of_split(
+    sources: Sequence[Mapping[str, Any]] | None, split: str, index: str | WindowIndex = "sqlite"
+) -> list[dict[str, Any]]:
     """Return the entries of `sources` that have an index of a split, with its path.
 
-    An entry may say `data_dir`, a folder with shards and `<split>_windows.db`, in place of paths.
+    An entry may say `data_dir`, a folder with shards and indexes (`<split>_windows.db`), in place of paths.
+
+    Args:
+        sources: the entries.
+        split: the split.
+        index: the index plugin of those that name none.
     """
     found = []
     for entry in sources or ():
@@ -128,11 +138,13 @@ def sources_of_split(sources: Sequence[Mapping[str, Any]] | None, split: str) ->
             known = ", ".join(sorted({*_NAMES, "data_dir", *INDEX_ARGUMENTS.values()} - {"window_db_path"}))
             raise ConfigurationError(f"sources has an entry with {', '.join(unknown)}; known keys are {known}")
         data_dir = entry.get("data_dir")
-        paths = index_paths({one: entry.get(argument) for one, argument in INDEX_ARGUMENTS.items()}, data_dir)
+        plugin = entry.get("index", index)
+        paths = index_paths({one: entry.get(argument) for one, argument in INDEX_ARGUMENTS.items()}, data_dir, plugin)
         path = paths[split]
         if path is None:
             if not any(paths.values()) or (split == "train" and not {"weight", "max_epochs"}.isdisjoint(entry)):
-                place = "" if data_dir is None else f" (there is no {Path(data_dir).absolute() / f'{split}_windows.db'})"
+                expected = "" if data_dir is None else index_place(Path(data_dir).absolute(), split, plugin)
+                place = f" (there is no {expected})" if expected else ""
                 raise ConfigurationError(
                     f"the source {entry.get('name', data_dir)!r} has no index of {split} windows{place}: give "
                     f"{INDEX_ARGUMENTS[split]}, or data_dir, or leave the entry out"
@@ -180,12 +192,12 @@ class SourceBuilder:
             ConfigurationError: its index was not built for what is asked.
         """
         store = opened_store(settings.store, settings.sequence_db_dir, settings.store_options)
-        index = opened_index(settings.index, settings.window_db_path, settings.index_options)
         given = {"stride": settings.stride, "min_length": settings.window_min_length_threshold}
+        given["window_size"] = settings.window_size
+        options = with_tiling(settings.index, settings.index_options, given)
+        index = opened_index(settings.index, settings.window_db_path, options)
         vocabulary = self.layout.vocabulary
-        check_tiling(
-            index, {**given, "window_size": settings.window_size}, self.seq_length, vocabulary, packed=bool(self.packing)
-        )
+        check_tiling(index, given, self.seq_length, vocabulary, packed=bool(self.packing))
         chain = chosen_transforms(settings.rc_aug, settings.use_control_tags, settings.transforms)
         bound = tuple(t.bind(vocabulary) for t in chain if self.augment or not t.augments)
         threads = ReadThreads(allowed_threads(store, self.read_threads))

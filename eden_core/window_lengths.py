@@ -59,7 +59,8 @@ class LengthSource:
             starts = number * self.index.tiling.stride
             if "start" in batch.schema.names:
                 starts += batch.column("start").to_numpy()[contig]
-            bases = np.minimum(lengths[contig] - starts, self.index.tiling.window_size)
+            ends = batch.column("end").to_numpy() if "end" in batch.schema.names else lengths
+            bases = np.minimum(ends[contig] - starts, self.index.tiling.window_size)
             if bases.size and int(bases.min()) < 1:
                 i = int(np.argmin(bases))
                 raise InputError(

@@ -3,14 +3,13 @@
 import inspect
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from eden_core.assembly import index_paths, opened_index
 from eden_core.errors import ConfigurationError
-from eden_core.manifest import read_manifest
+from eden_core.manifest import index_place, index_plugin, read_manifest
 from eden_core.sources import sources_of_split
 
 OPTION_HELP = "argument of EdenDataset, such as rc_aug=true; repeatable."
@@ -55,8 +54,11 @@ def dataset_arguments(data: str | None, options: dict[str, Any]) -> dict[str, An
     if options.get("sources"):
         return {"sequence_db_dir": data} | options | {"sources": _placed(options["sources"], options["split"])}
     manifest = None if data is None else read_manifest(data)
-    found = {name: manifest[name] for name in ("store", "index")} if manifest else {}
-    found |= {"sequence_db_dir": data, **options, "window_db_path": _index_in(data, options)}
+    found: dict[str, Any] = {"store": manifest["store"]} if manifest else {}
+    if data is not None:
+        found["index"] = index_plugin(data)
+    found |= {"sequence_db_dir": data, **options}
+    found["window_db_path"] = _index_in(data, found)
     if "seq_length" not in found:
         with opened_index(found.get("index", "sqlite"), found["window_db_path"], found.get("index_options")) as index:
             found["seq_length"] = index.tiling.window_size
@@ -73,10 +75,11 @@ def _placed(sources: Any, split: str) -> list[Any]:
 
 def _index_in(data: str | None, options: dict[str, Any]) -> str | None:
     split = options["split"]
-    found = index_paths({split: options.get("window_db_path")}, data)[split]
+    index = options.get("index", "sqlite")
+    found = index_paths({split: options.get("window_db_path")}, data, index)[split]
     if found is None and data is not None:
         raise ConfigurationError(
-            f"there is no {Path(data) / f'{split}_windows.db'}, the index of {split} windows: give --window-db-path, or a "
+            f"there is no {index_place(data, split, index)}, the index of {split} windows: give --window-db-path, or a "
             "folder with an index that eden-precompute wrote"
         )
     return found

@@ -14,6 +14,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.importing import ImportSummary, import_files
 from eden_core.importing.source_files import find_source_files
 from eden_core.importing.task import Counts, ImportOptions
+from eden_core.manifest import index_plugin, index_suffix
 from eden_core.records import RecordFields
 
 _LISTED_SAMPLES = 20
@@ -105,7 +106,7 @@ def import_command(
         return
     print_import(summary, other_letters)
     if force:
-        for index in sorted(out.glob("*_windows.db")):
+        for index in sorted(out.glob(f"*_windows{index_suffix(index_plugin(out))}")):
             print(f"  if {index} was built for what is now replaced, build it again")
     print(f"next: {_next_command(summary)}")
 

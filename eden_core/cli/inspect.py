@@ -1,7 +1,7 @@
 """`eden inspect`: what is this?"""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,8 @@ from eden_core.cli.descriptions import contig_lines, description_lines
 from eden_core.errors import ConfigurationError
 from eden_core.inspecting import IndexReport, LengthClass, PackingReport, index_files, inspect_index, inspect_packing
 from eden_core.inspecting.describing import Lookup, describe
+from eden_core.inspecting.recognizing import recognize
+from eden_core.manifest import index_plugin
 from eden_core.planning import Packing
 from eden_core.sources import SourceSettings
 from eden_core.window_lengths import LengthSource
@@ -32,7 +34,7 @@ def inspect(
     sequence_db_dir: Annotated[str | None, typer.Option(help="Where the store lies [default: beside the index].")] = None,
     contigs: Annotated[str | None, typer.Option(help="Table with the lengths of contigs.", metavar="FILE")] = None,
     store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
-    index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
+    index: Annotated[str | None, typer.Option(help="Index plugin [default: what the files say].")] = None,
 ) -> None:
     """Say what a file or folder is, what it holds and what to do with it next. Bases are not read."""
     kind = "concat" if separate_segments else "thd"
@@ -41,9 +43,11 @@ def inspect(
         raise ConfigurationError("the options of rows go with --packing: without it, an index is described as it is")
     lookup = Lookup(store, index, sequence_db_dir, contigs, all_shards)
     if packing:
+        plugin = index or (index_plugin(path) if path.is_dir() else recognize(path).facts.get("plugin", "sqlite"))
+        lookup = replace(lookup, index=plugin)
         reports = {
             split: _packed(place, lookup, chosen, seq_length, use_control_tags=use_control_tags)
-            for split, place in index_files(path).items()
+            for split, place in index_files(path, plugin).items()
         }
         name = kind if pad_segments_to > 1 or separate_segments else "concat or thd"
         described = {split: asdict(report) | {"packing": asdict(found)} for split, (report, found) in reports.items()}
@@ -61,7 +65,7 @@ def inspect(
 def _packed(
     place: str, lookup: Lookup, packing: Packing, seq_length: int | None, *, use_control_tags: bool
 ) -> tuple[IndexReport, PackingReport]:
-    index = opened_index(lookup.index, place, None)
+    index = opened_index(lookup.index or "sqlite", place, None)
     store = lookup.opened_store(Path(place).parent)
     report = inspect_index(LengthSource(index, store, lookup.contigs))
     settings = SourceSettings(store, index, contigs=lookup.contigs, use_control_tags=use_control_tags)

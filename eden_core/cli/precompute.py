@@ -17,6 +17,7 @@ from eden_core.coverage import Coverage
 from eden_core.errors import ConfigurationError, EdenError
 from eden_core.inspecting import CLASS_BOUNDS
 from eden_core.interfaces import ExecutorFactory
+from eden_core.manifest import index_suffix
 from eden_core.precompute import PrecomputeSummary, PrecomputeTask, run_task
 from eden_core.tasks import run_tasks
 from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, Tiling, default_stride
@@ -74,7 +75,7 @@ def precompute_command(
     tiling = Tiling(window_size, step, window_min_length_threshold, keep_tail, reserved)
     tasks = [
         PrecomputeTask(split, output, tiling, index, force, allow_gaps, skip_existing, report)
-        for split, output in _outputs(paths, out, dry_run=dry_run)
+        for split, output in _outputs(paths, out, index_suffix(index), dry_run=dry_run)
     ]
     if out is None and len(tasks) == 1:
         if (executor, workers, scheduler) != ("local", None, None):
@@ -89,7 +90,7 @@ def precompute_command(
         print("\n".join([*_described(task, summary), *_reported(summary.coverage)]))
 
 
-def _outputs(paths: list[Path], out: Path | None, *, dry_run: bool) -> list[tuple[Path, Path | None]]:
+def _outputs(paths: list[Path], out: Path | None, suffix: str, *, dry_run: bool) -> list[tuple[Path, Path | None]]:
     """Return the output of each split; None: nothing is to be written."""
     tables = [path for path in paths if path.suffix == ".parquet"]
     if out is None and len(paths) == 2 and paths[1] not in tables:
@@ -97,17 +98,17 @@ def _outputs(paths: list[Path], out: Path | None, *, dry_run: bool) -> list[tupl
     others = [path for path in paths if path not in tables]
     if others and (out is not None or len(paths) > 1):
         raise ConfigurationError(
-            f"{others[0]} does not end in .parquet: give SPLIT.parquet WINDOWS.db for one split, or SPLIT.parquet… --out DIR "
-            "for several, which become DIR/SPLIT_windows.db"
+            f"{others[0]} does not end in .parquet: give SPLIT.parquet WINDOWS{suffix} for one split, or SPLIT.parquet… --out "
+            f"DIR for several, which become DIR/SPLIT_windows{suffix}"
         )
     if dry_run:
         return [(path, None) for path in paths]
     if out is None:
         raise ConfigurationError(
-            f"where shall the index of {paths[0]} go? Give its name (SPLIT.parquet WINDOWS.db), or --out DIR for one or "
-            "several splits, which become DIR/SPLIT_windows.db"
+            f"where shall the index of {paths[0]} go? Give its name (SPLIT.parquet WINDOWS{suffix}), or --out DIR for one "
+            f"or several splits, which become DIR/SPLIT_windows{suffix}"
         )
-    outputs = [out / f"{path.stem}_windows.db" for path in paths]
+    outputs = [out / f"{path.stem}_windows{suffix}" for path in paths]
     if len(set(outputs)) < len(outputs):
         repeated = next(output for output in outputs if outputs.count(output) > 1)
         raise ConfigurationError(f"two splits would become {repeated}: give one of them another name, or run them apart")

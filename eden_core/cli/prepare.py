@@ -96,7 +96,7 @@ def _print(summary: PrepareSummary, out: Path) -> None:
         print(f"by region: blocks of {split['block']:,} bases, {split['guard']:,} bases left out where splits meet")
     state = "was there already" if summary.unchanged else f"{summary.seconds:.2f} seconds"
     print(f"{out / 'eden.json'}  ({state})")
-    print(f"next: EdenDataModule(data_dir={str(out)!r}{_seq_length(summary)})")
+    print(f"next: EdenDataModule(data_dir={str(out)!r}{_further_arguments(summary)})")
 
 
 def _row(name: str, part: dict[str, Any], out: Path) -> str:
@@ -104,6 +104,8 @@ def _row(name: str, part: dict[str, Any], out: Path) -> str:
     return f"{name:<12}{numbers}{part['bases_never_seen']:>13,}  {out / part['index']}"
 
 
-def _seq_length(summary: PrepareSummary) -> str:
-    size = summary.manifest["tiling"]["window_size"]
-    return "" if size == DEFAULT_WINDOW_SIZE else f", seq_length={size}"
+def _further_arguments(summary: PrepareSummary) -> str:
+    """Return what is not as `EdenDataModule` has it by default."""
+    manifest, defaults = summary.manifest, {"store": "sqlite-shards", "index": "sqlite", "seq_length": DEFAULT_WINDOW_SIZE}
+    made = {"store": manifest["store"], "index": manifest["index"], "seq_length": manifest["tiling"]["window_size"]}
+    return "".join(f", {name}={value!r}" for name, value in made.items() if value != defaults[name])

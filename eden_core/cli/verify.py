@@ -9,6 +9,7 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
+from eden_core.manifest import index_plugin
 from eden_core.verifying import Verification, verify
 
 
@@ -19,7 +20,7 @@ def verify_command(
         Path | None, typer.Option(help="Table of contigs [default: DIR/contigs.parquet].", metavar="FILE")
     ] = None,
     store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
-    index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
+    index: Annotated[str | None, typer.Option(help="Index plugin [default: what the folder was made with].")] = None,
     samples: Annotated[int | None, typer.Option(help="Read only so many samples, evenly chosen.", metavar="N", min=1)] = None,
     sample_share: Annotated[
         float | None, typer.Option(help="Read only this share of the samples, evenly chosen.", metavar="F")
@@ -37,7 +38,7 @@ def verify_command(
             factory,
             contigs=contigs,
             store=store,
-            index=index,
+            index=index or index_plugin(data_dir),
             samples=samples,
             sample_share=sample_share,
             progress=progress,

@@ -8,8 +8,7 @@ from typing import Any
 from eden_core.contigs import CONTIGS
 from eden_core.converting.samples import StoreAt
 from eden_core.importing.folder import SOURCES
-from eden_core.manifest import MANIFEST
-from eden_core.plugins import installed_plugins
+from eden_core.manifest import MANIFEST, index_suffix
 from eden_core.runs import N_RUNS, SOFT_MASKED
 from eden_core.splitting.reports import REPORT
 from eden_core.splitting.words import SPLITS
@@ -61,11 +60,6 @@ class Plan:
         target = {"name": self.target.name, "options": dict(self.target.options), "index": self.index}
         described: dict[str, Any] = json.loads(json.dumps({"from": source, "to": target}))
         return described
-
-
-def index_suffix(index: str) -> str:
-    """Return how the names of an index plugin's files end."""
-    return str(getattr(installed_plugins().index_class(index), "suffix", ".db"))
 
 
 def indexes_named(index: str) -> str:

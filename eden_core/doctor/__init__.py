@@ -13,6 +13,7 @@ from eden_core.doctor.machine import machine_findings
 from eden_core.doctor.shards import LONG_CONTIG, ShardTally, shard_findings, tally_shards
 from eden_core.errors import EdenError, InputError, NotSupportedError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, SequenceStore, WindowIndex
+from eden_core.manifest import index_place
 from eden_core.tiling import DEFAULT_WINDOW_SIZE
 
 _NAMED = 5
@@ -58,17 +59,20 @@ def examine(
 
 def _indexes(folder: Path, index: str) -> tuple[dict[str, WindowIndex], list[Finding]]:
     opened, findings = {}, []
-    for split, place in index_paths(dict.fromkeys(("train", "validation", "test")), str(folder)).items():
+    for split, place in index_paths(dict.fromkeys(("train", "validation", "test")), str(folder), index).items():
         try:
             if place is not None:
                 opened[split] = opened_index(index, place, None)
         except EdenError as error:
             findings.append(Finding(Level.ERROR, f"{split} index", str(error)))
     if not opened and not findings:
-        found = f"{folder} holds no index: expected train_windows.db, validation_windows.db or test_windows.db"
-        findings.append(Finding(Level.ERROR, "indexes", found, "eden-precompute SPLIT.parquet train_windows.db"))
+        train, validation, test = (index_place("", split, index) for split in ("train", "validation", "test"))
+        found = f"{folder} holds no index: expected {train}, {validation} or {test}"
+        plugin = "" if index == "sqlite" else f" --index {index}"
+        findings.append(Finding(Level.ERROR, "indexes", found, f"eden-precompute SPLIT.parquet {train}{plugin}"))
     elif "train" not in opened and not findings:
-        findings.append(Finding(Level.NOTE, "indexes", "there is none for training: train_windows.db is missing"))
+        missing = index_place("", "train", index)
+        findings.append(Finding(Level.NOTE, "indexes", f"there is none for training: {missing} is missing"))
     return opened, findings
 
 

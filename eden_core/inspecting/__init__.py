@@ -15,6 +15,7 @@ from eden_core.errors import ConfigurationError, InputError, ShardNotFoundError
 from eden_core.inspecting.contig_counts import ContigCounter, ContigReport
 from eden_core.interfaces import WindowIndex
 from eden_core.layout import Layout
+from eden_core.manifest import index_place
 from eden_core.order import EpochOrder, Order
 from eden_core.patience import Patience
 from eden_core.planning import Packing
@@ -103,18 +104,22 @@ class PackingReport:
     classes: tuple[LengthClass, ...]
 
 
-def index_files(path: str | Path) -> dict[str, str]:
+def index_files(path: str | Path, index: str = "sqlite") -> dict[str, str]:
     """Return the indexes of a folder by split, or one index by its own name.
+
+    Args:
+        path: the folder or the index.
+        index: name of the index plugin.
 
     Raises:
         InputError: there is none.
     """
     if not Path(path).is_dir():
         return {Path(path).name: str(path)}
-    found = index_paths(dict.fromkeys(("train", "validation", "test")), str(path))
+    found = index_paths(dict.fromkeys(("train", "validation", "test")), str(path), index)
     there = {split: place for split, place in found.items() if place is not None}
     if not there:
-        files = ", ".join(f"{split}_windows.db" for split in found)
+        files = ", ".join(str(index_place("", split, index)) for split in found)
         raise InputError(f"{path} holds no index: expected {files}, as eden-precompute writes them")
     return there
 

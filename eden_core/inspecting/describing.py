@@ -20,7 +20,7 @@ from eden_core.inspecting.contig_counts import ContigReport, count_table
 from eden_core.inspecting.recognizing import TAKEN, Kind, Recognized, recognize
 from eden_core.inspecting.store_contents import bytes_below, has_few_shards, listed_contigs, shard_facts, slow_shards, spread
 from eden_core.interfaces import SequenceStore
-from eden_core.manifest import index_place, read_manifest
+from eden_core.manifest import index_place, index_plugin, read_manifest
 from eden_core.runs import read_runs
 from eden_core.splitting.reports import read_report
 from eden_core.splitting.words import SPLITS
@@ -35,7 +35,7 @@ _LOOKED_AT = 1000
 """files of a folder that are looked at"""
 _REGIONS = "regions of contigs, each counted as a contig of its own"
 _REGIONS_INDEXED = "regions of contigs; the contigs are counted whole"
-_DATA = (".db", ".parquet", ".sqlite")
+_DATA = (".db", ".parquet", ".sqlite", ".arrow")
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,15 @@ class Lookup:
     """How to read what is found.
 
     Attributes:
-        store, index: names of plugins.
+        store: name of the store plugin.
+        index: name of the index plugin; None: what a file says itself, or its folder.
         sequence_db_dir: where the store lies, if not beside the index.
         contigs: table with the lengths of contigs, if not beside the index.
         all_shards: whether the contigs of every shard are listed.
     """
 
     store: str = "sqlite-shards"
-    index: str = "sqlite"
+    index: str | None = None
     sequence_db_dir: str | None = None
     contigs: str | None = None
     all_shards: bool = False
@@ -93,7 +94,7 @@ def describe(path: str | Path, lookup: Lookup | None = None) -> Description:
         InputError: it is nothing that Eden knows, or cannot be read.
     """
     lookup = lookup or Lookup()
-    if lookup.index != Lookup.index and Path(path).is_file():
+    if lookup.index is not None and Path(path).is_file():
         return _index(Recognized(Kind.INDEX, Path(path)), lookup)
     found = recognize(path)
     return _folder(found.path, lookup) if found.kind is Kind.FOLDER else _described(found, lookup)
@@ -192,7 +193,8 @@ def _shard(one: Recognized, lookup: Lookup) -> Description:
 
 
 def _index(one: Recognized, lookup: Lookup) -> Description:
-    with opened_index(lookup.index, str(one.path), None) as index, lookup.opened_store(one.path.parent) as store:
+    plugin = lookup.index or one.facts["plugin"]
+    with opened_index(plugin, str(one.path), None) as index, lookup.opened_store(one.path.parent) as store:
         listed = lookup.all_shards or has_few_shards(store)
         report = inspect_index(LengthSource(index, store, lookup.contigs), ask_store=listed)
         facts = {"of": _REGIONS_INDEXED} if "start" in next(iter(index.contigs())).schema.names else {}
@@ -202,6 +204,7 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
     path, folder = str(one.path), str(one.path.parent)
     given = f"sequence_db_dir={(elsewhere or folder)!r}, train_window_db_path={path!r}"
     given = f"data_dir={folder!r}" if split in SPLITS and elsewhere is None else given
+    given += "" if plugin == "sqlite" else f", index={plugin!r}"
     return Description(one.kind, path, report.bytes, facts, report, following=(_data_module(given, window_size),))
 
 
@@ -249,7 +252,8 @@ def _manifest(one: Recognized) -> Description:
         f"{name}, as prepared": f"{part['windows']:,} windows of {part['bases']:,} bases"
         for name, part in manifest["splits"].items()
     }
-    following = (_data_module(f"data_dir={str(one.path.parent)!r}", manifest["tiling"]["window_size"]),)
+    given = f"data_dir={str(one.path.parent)!r}" + ("" if facts["index"] == "sqlite" else f", index={facts['index']!r}")
+    following = (_data_module(given, manifest["tiling"]["window_size"]),)
     return Description(one.kind, str(one.path), one.path.stat().st_size, facts, following=following)
 
 
@@ -310,10 +314,12 @@ def _data_module(given: str, window_size: int) -> str:
 def _of_data(path: Path, kinds: set[str], lookup: Lookup) -> Iterator[str]:
     """Yield what is to be done next in a folder that holds these."""
     if Kind.INDEX in kinds:
-        place = next((place for place in (index_place(path, split) for split in SPLITS) if place.exists()), None)
+        plugin = lookup.index or index_plugin(path)
+        given = f"data_dir={str(path)!r}" + ("" if plugin == "sqlite" else f", index={plugin!r}")
+        place = next((place for place in (index_place(path, split, plugin) for split in SPLITS) if place.exists()), None)
         if place is not None:
-            with opened_index(lookup.index, str(place), None) as index:
-                yield _data_module(f"data_dir={str(path)!r}", index.tiling.window_size)
+            with opened_index(plugin, str(place), None) as index:
+                yield _data_module(given, index.tiling.window_size)
         yield shlex.join(["eden", "doctor", str(path)])
     elif Kind.SPLIT in kinds:
         for split in SPLITS:

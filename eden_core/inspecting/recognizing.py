@@ -27,13 +27,14 @@ TAKEN = (
 
 _HEAD = 1 << 16
 _SQLITE = b"SQLite format 3\0"
+_ARROW = b"ARROW1"
+_ARROW_INDEX = b"eden index arrow"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 _LOOKS = {
     b"@": "FASTQ",
     b"LOCUS": "GenBank",
     b"\xfd7zXZ": "xz; decompress it first",
     b"PK\x03\x04": "a zip archive; unpack it first",
-    b"ARROW1": "an Arrow file",
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF document",
 }
@@ -91,13 +92,11 @@ def recognize(path: str | Path) -> Recognized:
         return Recognized(_BY_NAME[path.name], path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if head.startswith(_SQLITE):
-        return _database(path)
-    if head.startswith(b"PAR1"):
-        return _table(path)
     if head.startswith(SIDECAR_MAGIC):
         return Recognized(Kind.SIDECAR, path)
-    return _text(path, head)
+    looks = {_SQLITE: _database, b"PAR1": _table, _ARROW: _arrow}
+    look = next((look for magic, look in looks.items() if head.startswith(magic)), None)
+    return _text(path, head) if look is None else look(path)
 
 
 def _database(path: Path) -> Recognized:
@@ -109,7 +108,7 @@ def _database(path: Path) -> Recognized:
     except apsw.Error as error:
         raise InputError(f"{path} is an SQLite database that cannot be read: {error}; copy it again") from error
     if "window_mappings" in tables:
-        return Recognized(Kind.INDEX, path)
+        return Recognized(Kind.INDEX, path, {"plugin": "sqlite"})
     if "sequences" in tables:
         return Recognized(Kind.SHARD, path)
     raise InputError(
@@ -135,6 +134,18 @@ def _table(path: Path) -> Recognized:
         f"{path} is a Parquet table of {rows:,} rows with the columns {', '.join(names) or '(none)'}: a table of contigs has "
         "contig_id and length, one of runs contig_id, start and end"
     )
+
+
+def _arrow(path: Path) -> Recognized:
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+            metadata, names = file.schema.metadata or {}, file.schema.names
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is an Arrow file that cannot be read: {error}; copy or write it again") from error
+    if metadata.get(b"format") == _ARROW_INDEX:
+        kept = b"intervals_kept" in metadata
+        return Recognized(Kind.SIDECAR if kept else Kind.INDEX, path, {"plugin": "arrow"})
+    raise InputError(f"{path} is an Arrow file with the columns {', '.join(names) or '(none)'}, which is no index")
 
 
 def _text(path: Path, head: bytes) -> Recognized:

@@ -89,6 +89,23 @@ class WindowIndexTests(LifecycleTests):
             with self.make_index(new_folder(tmp_path / str(number)), _batches(contigs), tiling) as index:
                 assert index.tiling == tiling, "`tiling` must be read back from the index as it was built"
 
+    def test_another_tiling_at_open_is_as_if_built_so(
+        self, tmp_path: Path, index: WindowIndex, contigs: list[tuple[str, int]], tilings: list[Tiling]
+    ) -> None:
+        """An index that `retiles` cuts as it is asked to when it is opened; fingerprints change with that."""
+        if not type(index).retiles:
+            pytest.skip(f"{type(index).__name__} does not say that it can be cut in another way")
+        built = tilings[0]
+        size = max(2, built.window_size // 2)
+        asked = replace(built, window_size=size, stride=max(1, size // 2), min_length=min(size, built.min_length + 1))
+        options: dict[str, Any] = {"window_size": size, "stride": asked.stride, "min_length": asked.min_length}
+        clause = f"opened with {options}, windows must lie where {asked} says"
+        wanted = _windows(contigs, asked)
+        with answer_of(partial(type(index), index.location, **options), clause) as again:
+            assert again.tiling == asked, f"{clause}; its tiling is {again.tiling}"
+            _check_windows(again.lookup(np.arange(len(again))), wanted, np.arange(len(wanted)), asked, clause)
+            assert again.fingerprint() != index.fingerprint(), "fingerprint() must change with the tiling that is asked for"
+
     def test_any_order_and_repeats(self, index: WindowIndex, contigs: list[tuple[str, int]], tilings: list[Tiling]) -> None:
         """Windows are answered in the order asked, and one asked twice is answered twice."""
         window_ids = np.random.default_rng(2).integers(0, len(index), 3 * len(index))

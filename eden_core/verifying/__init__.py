@@ -13,7 +13,7 @@ import pyarrow as pa
 from eden_core.contigs import CONTIGS, count_contigs
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.interfaces import ExecutorFactory
-from eden_core.manifest import MANIFEST
+from eden_core.manifest import MANIFEST, index_suffix
 from eden_core.plugins import installed_plugins
 from eden_core.remedies import Remedies, precompute_command, prepared_tiling
 from eden_core.runs import read_runs
@@ -29,8 +29,6 @@ from eden_core.verifying.ordered_rows import ordered_rows, read_columns, read_th
 from eden_core.verifying.problems import Problem, Problems
 from eden_core.verifying.shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying.splits import check_splits
-
-_INDEX_SUFFIX = "_windows.db"
 
 Progress = Callable[[int, int], None]
 """called with (steps done, steps in all)"""
@@ -117,6 +115,7 @@ class _Run:
         self.result, self.problems = Verification(), Problems()
         self._folder, self._table, self._store, self._index = folder, table, store, index
         self._factory, self._progress = factory, progress
+        self._suffix = f"_windows{index_suffix(index)}"
         self._columns, self._unreadable = read_columns(table), set[Path]()
         self._relist, self._remedies = relisted(store, str(folder), str(table)), Remedies(folder, table)
 
@@ -182,18 +181,20 @@ class _Run:
         for location, tiling in tilings.items():
             if wanted is not None and tiling is not None and _cuts(tiling) != _cuts(wanted):
                 what = f"it has windows of {_told(tiling)}, and {MANIFEST} says {_told(wanted)}"
-                table = location.removesuffix(_INDEX_SUFFIX) + ".parquet"
+                table = location.removesuffix(self._suffix) + ".parquet"
                 self.problems.add("index-tiling", location, what, precompute_command(table, location, self._index, wanted))
         return wanted is not None
 
     def _indexes(self) -> list[IndexCheck]:
-        indexes = sorted(self._folder.glob(f"*{_INDEX_SUFFIX}"))
+        indexes = sorted(self._folder.glob(f"*{self._suffix}"))
         self.result.indexes = [path.name for path in indexes]
-        for path in sorted(set(self._folder.glob("*.db")) - set(indexes)):
-            self.result.notes.append(f"{path} is not checked: of indexes, those called SPLIT{_INDEX_SUFFIX} are")
+        for path in _others(self._folder, indexes):
+            called = path.suffix == Path(self._suffix).suffix
+            how = f"those called SPLIT{self._suffix} are" if called else f"those of --index {self._index} are"
+            self.result.notes.append(f"{path} is not checked: of indexes, {how}")
         checks = []
         for path in indexes:
-            split = path.with_name(path.name.removesuffix(_INDEX_SUFFIX) + ".parquet")
+            split = path.with_name(path.name.removesuffix(self._suffix) + ".parquet")
             table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
             checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split)))
         return checks
@@ -244,6 +245,13 @@ class _Run:
 
 def _check(task: GroupTask | IndexCheck) -> GroupResult | IndexResult:
     return check_group(task) if isinstance(task, GroupTask) else check_index(task)
+
+
+def _others(folder: Path, indexes: list[Path]) -> list[Path]:
+    """Return files that may be indexes too."""
+    suffixes = {index_suffix(entry.name) for entry in installed_plugins().entries("index")}
+    found = {*folder.glob("*.db"), *(path for suffix in suffixes for path in folder.glob(f"*_windows{suffix}"))}
+    return sorted(found - set(indexes))
 
 
 def _run_rows(path: Path) -> Iterator[pa.RecordBatch]:

@@ -82,6 +82,22 @@ def _told(stretch: _Stretch | None) -> str:
     return f"{stretch.windows} windows of {stretch.contig_id} from base {stretch.start} on" if stretch else "none"
 
 
+def _joined(stretches: Iterator[_Stretch], stride: int) -> Iterator[_Stretch]:
+    """Join stretches that follow each other in a contig; those without windows are passed over."""
+    last: _Stretch | None = None
+    for one in stretches:
+        if not one.windows:
+            continue
+        if last and (last.contig_id, last.start + last.windows * stride) == (one.contig_id, one.start):
+            last = last._replace(windows=last.windows + one.windows)
+            continue
+        if last:
+            yield last
+        last = one
+    if last:
+        yield last
+
+
 class _Windows:
     def __init__(self, check: IndexCheck, index: WindowIndex, result: IndexResult) -> None:
         self._check, self._index, self._result = check, index, result
@@ -111,33 +127,23 @@ class _Windows:
         if not indexed:
             self._note("index-windows", f"it is of whole contigs, and {self._check.table} is of intervals (column start)", 1)
             return
-        for wanted, found in zip_longest(self._wanted_stretches(), self._found_stretches()):
+        stride = self._index.tiling.stride
+        for wanted, found in zip_longest(*(_joined(some, stride) for some in (self._wanted(), self._found()))):
             if wanted != found:
                 what = f"it has {_told(found)} where its tiling gives {_told(wanted)}: other intervals or another tiling"
                 self._note("index-windows", what, 1)
                 return
         self._digests()
 
-    def _wanted_stretches(self) -> Iterator["_Stretch"]:
-        """Yield the windows of the table's intervals; those that follow each other in a contig are one stretch."""
+    def _wanted(self) -> Iterator["_Stretch"]:
+        """Yield the windows of the table's intervals."""
         stride = self._index.tiling.stride
-        last: _Stretch | None = None
         for batch in self._rows():
             cut = Cut.of(batch, self._index.tiling)
-            some = zip(batch.column("contig_id").to_pylist(), (cut.firsts * stride).tolist(), cut.counts.tolist(), strict=True)
-            for contig_id, start, windows in some:
-                if not windows:
-                    continue
-                if last and (last.contig_id, last.start + last.windows * stride) == (contig_id, start):
-                    last = last._replace(windows=last.windows + windows)
-                    continue
-                if last:
-                    yield last
-                last = _Stretch(contig_id, start, windows)
-        if last:
-            yield last
+            columns = batch.column("contig_id").to_pylist(), (cut.firsts * stride).tolist(), cut.counts.tolist()
+            yield from map(_Stretch._make, zip(*columns, strict=True))
 
-    def _found_stretches(self) -> Iterator["_Stretch"]:
+    def _found(self) -> Iterator["_Stretch"]:
         for batch in self._index.contigs():
             columns = (batch.column(name).to_pylist() for name in ("contig_id", "start", "windows"))
             yield from map(_Stretch._make, zip(*columns, strict=True))

@@ -1,6 +1,6 @@
-"""Arrow plugins: store "arrow-shards"."""
+"""Arrow plugins: store "arrow-shards", index "arrow"."""
 
-from eden_core import SequenceStore, hookimpl
+from eden_core import SequenceStore, WindowIndex, hookimpl
 
 
 @hookimpl
@@ -9,3 +9,11 @@ def eden_sequence_stores() -> list[type[SequenceStore]]:
     from eden_arrow.store import ArrowShards
 
     return [ArrowShards]
+
+
+@hookimpl
+def eden_window_indexes() -> list[type[WindowIndex]]:
+    """Offer the index."""
+    from eden_arrow.index import ArrowIndex
+
+    return [ArrowIndex]

@@ -9,11 +9,11 @@ import time
 
 import numpy as np
 import pytest
-from latency import Latent, OneContig
 
 from eden_core import EdenDataset, Ragged, SequenceStore, Windows, errors
 from eden_core.patience import PLACEHOLDER, Patience
 from eden_core.read_threads import Reading, ReadThreads
+from latency import Latent, OneContig
 
 
 class Counting(SequenceStore):

@@ -6,6 +6,7 @@ cannot keep up makes the loop wait in all.
 
 import numpy as np
 import pytest
+
 from latency import Loop
 
 MORE_WORKERS_THAN_CORES = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")

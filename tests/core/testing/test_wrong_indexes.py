@@ -23,6 +23,7 @@ FAULTS = [
     (wrong.CountsFromTheEnd, "test_a_window_out_of_range_is_refused", {"behind": None}, "window -1 .* must raise"),
     (wrong.PlainIndexError, "test_a_window_out_of_range_is_refused", {"behind": 0}, "it raised IndexError"),
     (wrong.ForgetsTheTiling, "test_tiling_is_kept", {}, "read back"),
+    (wrong.StaysAsBuilt, "test_another_tiling_at_open_is_as_if_built_so", {}, "its tiling is"),
     (wrong.WrongFirstWindow, "test_contigs_agree_with_lookup", {}, "must give first_window and windows"),
     (wrong.ContigsByName, "test_contigs_agree_with_lookup", {}, "in the order of their windows"),
     (wrong.FingerprintOfTheTiling, "test_other_builds_have_other_fingerprints", {}, "differ where windows do"),

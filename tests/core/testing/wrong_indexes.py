@@ -89,6 +89,16 @@ class PlainIndexError(JsonIndex):
         return super().lookup(window_ids)
 
 
+class StaysAsBuilt(JsonIndex):
+    retiles = True
+
+    def __init__(
+        self, location: str, *, window_size: int | None = None, stride: int | None = None, min_length: int | None = None
+    ) -> None:
+        super().__init__(location)
+        self.window_size, self.stride, self.min_length = window_size, stride, min_length
+
+
 class ForgetsTheTiling(JsonIndex):
     def __init__(self, location):
         super().__init__(location)
