@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
 from eden_core import EdenDataModule, EdenDataset, errors
@@ -120,6 +121,16 @@ def test_only_training_rows_are_shuffled_in_blocks(small):
     module = data(small, shuffle={"block": {"rows": 5, "buffer_blocks": 2}})
     assert module.dataset("train").shuffle == BlockShuffle(5, 2)
     assert [module.dataset(split).shuffle for split in ("validation", "test")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("false", False), ("block", "block"), ('{"block": {"rows": 64}}', {"block": {"rows": 64}})],
+)
+def test_a_way_to_shuffle_on_the_command_line(text, value):
+    parser = LightningArgumentParser()
+    parser.add_lightning_class_args(EdenDataModule, "data")
+    assert parser.parse_args([f"--data.shuffle={text}"]).data.shuffle == value
 
 
 def test_global_batch_size_sets_the_accumulation(small, tmp_path):
