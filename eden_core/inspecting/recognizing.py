@@ -27,13 +27,15 @@ TAKEN = (
 
 _HEAD = 1 << 16
 _SQLITE = b"SQLite format 3\0"
+_ARROW = b"ARROW1"
+_BASES = {"nt_sequence": "as they are", "nt_packed": "two bits a base"}
+"""columns of a shard that is an Arrow file -> how it keeps bases"""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 _LOOKS = {
     b"@": "FASTQ",
     b"LOCUS": "GenBank",
     b"\xfd7zXZ": "xz; decompress it first",
     b"PK\x03\x04": "a zip archive; unpack it first",
-    b"ARROW1": "an Arrow file",
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF document",
 }
@@ -95,6 +97,8 @@ def recognize(path: str | Path) -> Recognized:
         return _database(path)
     if head.startswith(b"PAR1"):
         return _table(path)
+    if head.startswith(_ARROW):
+        return _arrow(path)
     if head.startswith(SIDECAR_MAGIC):
         return Recognized(Kind.SIDECAR, path)
     return _text(path, head)
@@ -116,6 +120,20 @@ def _database(path: Path) -> Recognized:
         f"{path} is an SQLite database with the tables {', '.join(tables) or '(none)'}: neither a shard, which has "
         "'sequences', nor an index, which has 'window_mappings'"
     )
+
+
+def _arrow(path: Path) -> Recognized:
+    try:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
+            names, batches = file.schema.names, file.num_record_batches
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is an Arrow file that cannot be read: {error}; copy or write it again") from error
+    kept = next((how for name, how in _BASES.items() if name in names), None)
+    if kept is None or "contig_id" not in names:
+        raise InputError(
+            f"{path} is an Arrow file with the columns {', '.join(names) or '(none)'}: a shard has contig_id and nt_sequence"
+        )
+    return Recognized(Kind.SHARD, path, {"bases kept": kept, "record batches": batches})
 
 
 def _table(path: Path) -> Recognized:

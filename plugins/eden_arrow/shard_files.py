@@ -68,13 +68,40 @@ def sample_batches(file: OpenFile, sample: Sample, *, packed: bool) -> Iterator[
     Raises:
         FormatError: they are not there, or not what the table says.
     """
+    for _, batch in places_of_batches(file, sample):
+        yield _sample_batch(file, batch, packed=packed)
+
+
+def places_of_batches(file: OpenFile, sample: Sample) -> Iterator[tuple[int, BatchPlaces]]:
+    """Yield where each batch of a sample begins, and where its buffers lie.
+
+    Raises:
+        FormatError: they are not there.
+    """
     position = sample.position
     for _ in range(sample.batches):
         batch = _places_at(file, position)
-        yield _sample_batch(file, batch, packed=packed)
+        yield position, batch
         position = batch.end
     if position != sample.position + sample.bytes:
         raise FormatError(f"{file.path}: the record batches of sample {sample.sample!r} do not end where they should")
+
+
+def holds_the_same(one: OpenFile, sample: Sample, other: OpenFile, there: Sample) -> bool:
+    """Whether the batches of a sample are the same in two files, to the last byte.
+
+    Raises:
+        FormatError: they are not there.
+    """
+    if sample.batches != there.batches:
+        return False
+    for (_, first), (_, second) in zip(places_of_batches(one, sample), places_of_batches(other, there), strict=True):
+        for (at, size), (place, length) in zip(first.buffers, second.buffers, strict=True):
+            for begin in range(0, max(size, length), BATCH_BYTES):
+                count = min(BATCH_BYTES, size - begin)
+                if size != length or one.read(at + begin, count) != other.read(place + begin, count):
+                    return False
+    return True
 
 
 def _places_at(file: OpenFile, position: int) -> BatchPlaces:
@@ -281,14 +308,11 @@ def copy_sample(path: Path, sample: Sample, writer: ShardWriter) -> tuple[Sample
     file = OpenFiles(1, "pread").opened(str(path))
     try:
         with pa.OSFile(str(path)) as source:
-            position = sample.position
-            for _ in range(sample.batches):
-                old = _places_at(file, position)
+            for position, old in places_of_batches(file, sample):
                 source.seek(position)
                 batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), writer.schema)
                 new = writer.write(batch, sample.sample)
                 pairs.append((old.buffers[-1][0], new.buffers[-1][0]))
-                position = old.end
     finally:
         file.close()
     size = writer.position - begin
