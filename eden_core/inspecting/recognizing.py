@@ -93,15 +93,10 @@ def recognize(path: str | Path) -> Recognized:
         return Recognized(_BY_NAME[path.name], path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if head.startswith(_SQLITE):
-        return _database(path)
-    if head.startswith(b"PAR1"):
-        return _table(path)
-    if head.startswith(_ARROW):
-        return _arrow(path)
-    if head.startswith(SIDECAR_MAGIC):
-        return Recognized(Kind.SIDECAR, path)
-    return _text(path, head)
+    for magic, known in {_SQLITE: _database, b"PAR1": _table, _ARROW: _arrow}.items():
+        if head.startswith(magic):
+            return known(path)
+    return Recognized(Kind.SIDECAR, path) if head.startswith(SIDECAR_MAGIC) else _text(path, head)
 
 
 def _database(path: Path) -> Recognized:

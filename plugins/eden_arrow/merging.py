@@ -17,7 +17,8 @@ from eden_arrow.id_table import IdTable, Sample, Shard, samples_bytes
 from eden_arrow.id_table_writing import ROWS_IN_MEMORY, RowSorter, write_id_table
 from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.parts import Part, open_part, read_part, repeated_id
-from eden_arrow.shard_files import Moved, ShardWriter, copy_sample, holds_the_same, places_of_batches, shard_of
+from eden_arrow.sample_copies import Moved, copy_sample, holds_the_same, shard_of
+from eden_arrow.shard_files import ShardWriter, places_of_batches
 from eden_core.atomic import atomic_path, named_when_full
 from eden_core.errors import FormatError
 
@@ -79,8 +80,10 @@ def merge_parts(folder: StoreFolder, shard_bytes: int) -> None:
 
 
 def _is_news(folder: StoreFolder, part: Part, table: IdTable | None) -> bool:
-    """Whether a part is not what the table has already: merged by a run that was killed before it removed the part, or
-    written again, and undamaged.
+    """Whether a part is not what the store has already.
+
+    It has it where a run that merged it was killed before it removed the part, and where it was written again and nothing of it
+    is damaged.
     """
     number = None if table is None else table.number_of(part.name)
     if table is None or number is None:
@@ -140,29 +143,31 @@ class _Merge:
 
     def _rewritten(self, gone: set[str]) -> set[int]:
         """Return the numbers of shards that are written anew."""
-        found = {
-            number for number in {each.shard for each in self._samples if each.sample in gone} if self._is_whole(number, gone)
-        }
-        size = sum(each.bytes for each in self._samples if each.shard in found and each.sample not in gone)
+        stay: dict[int, list[Sample]] = {number: [] for number in range(len(self._shards))}
+        for each in self._samples:
+            if each.sample not in gone:
+                stay[each.shard].append(each)
+        held = {each.shard for each in self._samples if each.sample in gone}
+        found = {number for number in held if self._is_whole(number, stay[number])}
+        size = sum(each.bytes for number in found for each in stay[number])
         size += sum(part.sample.bytes for part in self._parts if part.sample is not None)
-        others = sorted((shard.bytes, number) for number, shard in enumerate(self._shards) if number not in found)
+        others = sorted((shard.bytes, number) for number, shard in enumerate(self._shards) if number not in held)
         for shard_size, number in others:
             if shard_size > min(size, self._shard_bytes // 2):
                 break
-            if self._is_whole(number, gone):
+            if self._is_whole(number, stay[number]):
                 found.add(number)
                 size += shard_size
         self._waiting = []
         return found
 
-    def _is_whole(self, number: int, gone: set[str]) -> bool:
-        """Whether all samples of a shard that stay can be copied."""
-        stay = [each for each in self._samples if each.shard == number and each.sample not in gone]
-        if not stay:
+    def _is_whole(self, number: int, samples: Sequence[Sample]) -> bool:
+        """Whether samples of a shard can be copied."""
+        if not samples:
             return True
         try:
             with _opened(self._folder, self._shards[number]) as file:
-                for each in stay:
+                for each in samples:
                     list(places_of_batches(file, each))
         except (FormatError, FileNotFoundError):
             return False
