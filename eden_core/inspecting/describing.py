@@ -177,7 +177,15 @@ def _store(path: Path, lookup: Lookup, *, listed: bool) -> Description | None:
     return replace(one, following=(*_of_data(path, {Kind.STORE}, lookup), *_optimizing(one)))
 
 
+def _shard_of_many(one: Recognized) -> Description:
+    """Describe a shard of several samples, which its store's table tells apart."""
+    command = shlex.join(["eden", "inspect", "--store", "arrow-shards", str(one.path.absolute().parents[1])])
+    return Description(one.kind, str(one.path), one.path.stat().st_size, one.facts, following=(command,))
+
+
 def _shard(one: Recognized, lookup: Lookup) -> Description:
+    if one.facts:
+        return _shard_of_many(one)
     sample = one.path.absolute().parent.name
     size = one.path.stat().st_size
     if one.path.name != f"glm_dataset_{sample}.sqlite":

@@ -29,6 +29,8 @@ _HEAD = 1 << 16
 _SQLITE = b"SQLite format 3\0"
 _ARROW = b"ARROW1"
 _ARROW_INDEX = b"eden index arrow"
+_BASES = {"nt_sequence": "as they are", "nt_packed": "two bits a base"}
+"""columns of a shard that is an Arrow file -> how it keeps bases"""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 _LOOKS = {
     b"@": "FASTQ",
@@ -92,11 +94,10 @@ def recognize(path: str | Path) -> Recognized:
         return Recognized(_BY_NAME[path.name], path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
-    if head.startswith(SIDECAR_MAGIC):
-        return Recognized(Kind.SIDECAR, path)
-    looks = {_SQLITE: _database, b"PAR1": _table, _ARROW: _arrow}
-    look = next((look for magic, look in looks.items() if head.startswith(magic)), None)
-    return _text(path, head) if look is None else look(path)
+    for magic, known in {_SQLITE: _database, b"PAR1": _table, _ARROW: _arrow}.items():
+        if head.startswith(magic):
+            return known(path)
+    return Recognized(Kind.SIDECAR, path) if head.startswith(SIDECAR_MAGIC) else _text(path, head)
 
 
 def _database(path: Path) -> Recognized:
@@ -117,6 +118,23 @@ def _database(path: Path) -> Recognized:
     )
 
 
+def _arrow(path: Path) -> Recognized:
+    try:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:
+            metadata, names, batches = file.schema.metadata or {}, file.schema.names, file.num_record_batches
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is an Arrow file that cannot be read: {error}; copy or write it again") from error
+    if metadata.get(b"format") == _ARROW_INDEX:
+        return Recognized(Kind.SIDECAR if b"intervals_kept" in metadata else Kind.INDEX, path, {"plugin": "arrow"})
+    kept = next((how for name, how in _BASES.items() if name in names), None)
+    if kept is not None and "contig_id" in names:
+        return Recognized(Kind.SHARD, path, {"bases kept": kept, "record batches": batches})
+    raise InputError(
+        f"{path} is an Arrow file with the columns {', '.join(names) or '(none)'}: neither a shard, which has contig_id and "
+        "nt_sequence, nor an index"
+    )
+
+
 def _table(path: Path) -> Recognized:
     try:
         file = pq.ParquetFile(path)
@@ -134,18 +152,6 @@ def _table(path: Path) -> Recognized:
         f"{path} is a Parquet table of {rows:,} rows with the columns {', '.join(names) or '(none)'}: a table of contigs has "
         "contig_id and length, one of runs contig_id, start and end"
     )
-
-
-def _arrow(path: Path) -> Recognized:
-    try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
-            metadata, names = file.schema.metadata or {}, file.schema.names
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is an Arrow file that cannot be read: {error}; copy or write it again") from error
-    if metadata.get(b"format") == _ARROW_INDEX:
-        kept = b"intervals_kept" in metadata
-        return Recognized(Kind.SIDECAR if kept else Kind.INDEX, path, {"plugin": "arrow"})
-    raise InputError(f"{path} is an Arrow file with the columns {', '.join(names) or '(none)'}, which is no index")
 
 
 def _text(path: Path, head: bytes) -> Recognized:

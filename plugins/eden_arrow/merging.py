@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from eden_arrow.folder import StoreFolder
 from eden_arrow.id_table import IdTable, Sample, Shard, samples_bytes
 from eden_arrow.id_table_writing import ROWS_IN_MEMORY, RowSorter, write_id_table
-from eden_arrow.open_files import OpenFiles
+from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.parts import Part, open_part, read_part, repeated_id
-from eden_arrow.shard_files import Moved, ShardWriter, copy_sample, shard_of
+from eden_arrow.sample_copies import Moved, copy_sample, holds_the_same, shard_of
+from eden_arrow.shard_files import ShardWriter, places_of_batches
 from eden_core.atomic import atomic_path, named_when_full
+from eden_core.errors import FormatError
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 
@@ -47,8 +49,9 @@ def merge_parts(folder: StoreFolder, shard_bytes: int) -> None:
     """Merge all parts, and remove what they and killed writers left; repeatable.
 
     Shards that hold a sample which was replaced or removed are written anew, and so are shards that are smaller than what is
-    written anyway: their number stays in proportion to what the store holds. Parts of half a shard or more become shards as
-    they are. Nothing that the table in place names is changed before the new one is there.
+    written anyway: their number stays in proportion to what the store holds. Damaged ones stay as they are, with what can
+    still be read of them. Parts of half a shard or more become shards as they are. Nothing that the table in place names is
+    changed before the new one is there.
 
     Args:
         folder: of the store.
@@ -68,28 +71,50 @@ def merge_parts(folder: StoreFolder, shard_bytes: int) -> None:
         parts = [read_part(folder, name) for name in folder.parts()]
         shards = () if table is None else table.shards
         folder.remove_leftovers({shard.name for shard in shards})
-        if any(_is_news(part, table) for part in parts):
-            shards = _Merge(folder, table, parts, shard_bytes).run()
+        news = [part for part in parts if _is_news(folder, part, table)]
+        if news:
+            shards = _Merge(folder, table, news, shard_bytes).run()
         for part in parts:
             folder.part_table(part.name).unlink()
         folder.remove_leftovers({shard.name for shard in shards})
 
 
-def _is_news(part: Part, table: IdTable | None) -> bool:
-    """Whether a part is not what the table has already, merged by a run that was killed before it removed the part."""
+def _is_news(folder: StoreFolder, part: Part, table: IdTable | None) -> bool:
+    """Whether a part is not what the store has already.
+
+    It has it where a run that merged it was killed before it removed the part, and where it was written again and nothing of it
+    is damaged.
+    """
     number = None if table is None else table.number_of(part.name)
     if table is None or number is None:
         return part.sample is not None
     if part.sample is None or part.shard is None:
         return True
     there = table.sample(number)
-    return (there.digest, table.shards[there.shard].packed) != (part.sample.digest, part.shard.packed)
+    shard = table.shards[there.shard]
+    if (there.digest, shard.packed) != (part.sample.digest, part.shard.packed):
+        return True
+    with _opened(folder, part.shard) as one:
+        try:
+            with _opened(folder, shard) as other:
+                return not holds_the_same(one, part.sample, other, there)
+        except (FormatError, FileNotFoundError):
+            return True
+
+
+@contextmanager
+def _opened(folder: StoreFolder, shard: Shard) -> Iterator[OpenFile]:
+    file = OpenFiles(1, "pread").opened(str(folder.path / shard.name), shard.bytes)
+    try:
+        yield file
+    finally:
+        file.close()
 
 
 class _Merge:
     def __init__(self, folder: StoreFolder, table: IdTable | None, parts: Sequence[Part], shard_bytes: int) -> None:
         self._folder, self._table, self._shard_bytes = folder, table, shard_bytes
-        self._parts = [part for part in parts if _is_news(part, table)]
+        self._parts = parts
         self._samples = [] if table is None else [table.sample(i) for i in range(table.sample_count)]
         self._shards = () if table is None else table.shards
         self._next = 0 if table is None else table.next_shard
@@ -99,7 +124,8 @@ class _Merge:
         """Write new shards and the new table; return the shards that it names."""
         gone = {part.name for part in self._parts}
         rewritten = self._rewritten(gone)
-        kept = [number for number in range(len(self._shards)) if number not in rewritten]
+        used = {each.shard for each in self._samples if each.sample not in gone}
+        kept = [number for number in range(len(self._shards)) if number in used and number not in rewritten]
         self._new.shards = [self._shards[number] for number in kept]
         places = {number: place for place, number in enumerate(kept)}
         stay = [each for each in self._samples if each.sample not in gone]
@@ -117,17 +143,35 @@ class _Merge:
 
     def _rewritten(self, gone: set[str]) -> set[int]:
         """Return the numbers of shards that are written anew."""
-        found = {each.shard for each in self._samples if each.sample in gone}
-        size = sum(each.bytes for each in self._samples if each.shard in found and each.sample not in gone)
+        stay: dict[int, list[Sample]] = {number: [] for number in range(len(self._shards))}
+        for each in self._samples:
+            if each.sample not in gone:
+                stay[each.shard].append(each)
+        held = {each.shard for each in self._samples if each.sample in gone}
+        found = {number for number in held if self._is_whole(number, stay[number])}
+        size = sum(each.bytes for number in found for each in stay[number])
         size += sum(part.sample.bytes for part in self._parts if part.sample is not None)
-        others = sorted((shard.bytes, number) for number, shard in enumerate(self._shards) if number not in found)
+        others = sorted((shard.bytes, number) for number, shard in enumerate(self._shards) if number not in held)
         for shard_size, number in others:
             if shard_size > min(size, self._shard_bytes // 2):
                 break
-            found.add(number)
-            size += shard_size
+            if self._is_whole(number, stay[number]):
+                found.add(number)
+                size += shard_size
         self._waiting = []
         return found
+
+    def _is_whole(self, number: int, samples: Sequence[Sample]) -> bool:
+        """Whether samples of a shard can be copied."""
+        if not samples:
+            return True
+        try:
+            with _opened(self._folder, self._shards[number]) as file:
+                for each in samples:
+                    list(places_of_batches(file, each))
+        except (FormatError, FileNotFoundError):
+            return False
+        return True
 
     def _old_source(self, sample: Sample) -> _Source:
         shard = self._shards[sample.shard]

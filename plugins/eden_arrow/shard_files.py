@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eden_arrow.batch_places import BatchPlaces
 from eden_arrow.id_digests import digests_of
-from eden_arrow.id_table import ROW, Sample, Shard
+from eden_arrow.id_table import ROW, Sample
 from eden_arrow.id_table_writing import RowSorter
 from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.two_bits import packed as packed_values
@@ -68,10 +68,20 @@ def sample_batches(file: OpenFile, sample: Sample, *, packed: bool) -> Iterator[
     Raises:
         FormatError: they are not there, or not what the table says.
     """
+    for _, batch in places_of_batches(file, sample):
+        yield _sample_batch(file, batch, packed=packed)
+
+
+def places_of_batches(file: OpenFile, sample: Sample) -> Iterator[tuple[int, BatchPlaces]]:
+    """Yield where each batch of a sample begins, and where its buffers lie.
+
+    Raises:
+        FormatError: they are not there.
+    """
     position = sample.position
     for _ in range(sample.batches):
         batch = _places_at(file, position)
-        yield _sample_batch(file, batch, packed=packed)
+        yield position, batch
         position = batch.end
     if position != sample.position + sample.bytes:
         raise FormatError(f"{file.path}: the record batches of sample {sample.sample!r} do not end where they should")
@@ -243,59 +253,3 @@ def _rows(
     rows["digest"], rows["check"], rows["offset"], rows["length"] = digests[:, 0], digests[:, 1], offsets, lengths
     rows["runs"] = np.minimum(runs, np.iinfo(np.uint32).max)
     return rows
-
-
-@dataclass(frozen=True)
-class Moved:
-    """Where the batches of samples went that were copied from one file.
-
-    Attributes:
-        starts: where what is kept of each batch's sequences began, ascending, int64 [n].
-        shifts: how much further on it begins now, int64 [n].
-    """
-
-    starts: NDArray[np.int64]
-    shifts: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, pairs: Sequence[tuple[int, int]]) -> "Moved":
-        """Return what (old start, new start) of batches say."""
-        found = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-        return cls(found[:, 0], found[:, 1] - found[:, 0])
-
-    def __call__(self, offsets: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Return the new offsets of sequences."""
-        if not self.starts.size:
-            return offsets
-        places = np.searchsorted(self.starts, offsets.astype(np.int64), side="right") - 1
-        return offsets + self.shifts[places].astype(np.uint64)
-
-
-def copy_sample(path: Path, sample: Sample, writer: ShardWriter) -> tuple[Sample, list[tuple[int, int]]]:
-    """Copy a sample's batches to another shard, one in memory at a time.
-
-    Returns:
-        What a table says of it there, but for the shard's number, and (old start, new start) of each batch, for `Moved`.
-    """
-    begin, pairs = writer.position, []
-    file = OpenFiles(1, "pread").opened(str(path))
-    try:
-        with pa.OSFile(str(path)) as source:
-            position = sample.position
-            for _ in range(sample.batches):
-                old = _places_at(file, position)
-                source.seek(position)
-                batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), writer.schema)
-                new = writer.write(batch, sample.sample)
-                pairs.append((old.buffers[-1][0], new.buffers[-1][0]))
-                position = old.end
-    finally:
-        file.close()
-    size = writer.position - begin
-    moved = Sample(sample.sample, 0, begin, size, sample.batches, sample.contigs, sample.bases, sample.digest)
-    return moved, pairs
-
-
-def shard_of(path: Path, *, packed: bool) -> Shard:
-    """Return what a table says of a shard that is complete."""
-    return Shard(path.name, path.stat().st_size, packed)

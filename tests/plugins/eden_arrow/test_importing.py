@@ -4,16 +4,23 @@ import random
 
 import pyarrow.parquet as pq
 import pytest
+from in_threads import InThread
 
 from eden_arrow import merging
 from eden_arrow.store import ArrowShards
 from eden_core import errors
+from eden_core.doctor import examine
+from eden_core.doctor.findings import Job, Level
 from eden_core.importing import folder as import_folder
 from eden_core.importing import import_files
 from eden_core.importing.source_files import find_source_files
 from eden_core.importing.task import ImportOptions
+from eden_core.inspecting.describing import Lookup, describe
+from eden_core.listing import list_contigs
 from eden_core.plugins import installed_plugins
 from eden_core.records import read_records
+from eden_core.testing.suite import windows_of
+from eden_core.verifying import verify
 
 
 @pytest.fixture
@@ -52,8 +59,6 @@ def contents(folder) -> dict[str, bytes]:
 def bases(out) -> dict[str, str]:
     with ArrowShards(str(out)) as store:
         listed = [name for batch in store.contigs() for name in batch.column("contig_id").to_pylist()]
-        from eden_core.testing.suite import windows_of
-
         rows = store.read(windows_of([(name, 0, 10**9) for name in listed]))
         return dict(zip(listed, (row.tobytes().decode() for row in rows), strict=True))
 
@@ -153,3 +158,47 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(run, sources, tmp_p
     (sources / "a.fa").write_text(">1\nACCT\n")
     assert run().unchanged == 2
     assert bases(tmp_path / "out") == expected(sources, "a", "b", "shards")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_imported_is_found_sound(run, tmp_path, packed):
+    run(store_options={"packed": packed})
+    result = verify(tmp_path / "out", InThread(), store="arrow-shards")
+    assert (result.problems, result.samples_read, result.contigs_read) == ([], 3, 27)
+    table = tmp_path / "listed.parquet"
+    list_contigs(tmp_path / "out", InThread(), store="arrow-shards", out=table, digests=True)
+    assert pq.read_table(table, columns=["contig_id", "digest"]) == pq.read_table(
+        tmp_path / "out" / "contigs.parquet", columns=["contig_id", "digest"]
+    )
+
+
+def test_damage_is_found_and_the_remedy_works(run, sources, tmp_path):
+    run(store_options={"packed": True})
+    shard = tmp_path / "out" / "shards" / "00000.arrow"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    shard.write_bytes(data)
+    (problem, *_) = verify(tmp_path / "out", InThread(), store="arrow-shards").problems
+    assert "--store arrow-shards --store-options" in problem.remedy
+    for name in ("a.fa", "b.fa", "shards.fa"):
+        run(name, force=True, store_options={"packed": True})
+    assert not verify(tmp_path / "out", InThread(), store="arrow-shards").problems
+
+
+def test_the_store_is_inspected(run, tmp_path):
+    run()
+    described = describe(tmp_path / "out", Lookup(store="arrow-shards"))
+    assert described.parts[0].facts["shards"] == 3
+    one = describe(tmp_path / "out" / "shards" / "00000.arrow")
+    assert (one.kind, one.facts["bases kept"]) == ("shard", "as they are")
+
+
+def test_the_doctor_looks_at_shards(run, tmp_path):
+    run()
+    assert shards_finding(tmp_path / "out").level is Level.OK
+    (tmp_path / "out" / "shards" / "00000.arrow").write_bytes(b"half")
+    assert shards_finding(tmp_path / "out").level is Level.ERROR
+
+
+def shards_finding(out):
+    return next(found for found in examine(out, Job(), InThread(), store="arrow-shards") if found.about == "shards")

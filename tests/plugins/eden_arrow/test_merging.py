@@ -180,3 +180,26 @@ def test_no_shard_is_named_by_no_sample(written):
     with pytest.raises(errors.ShardNotFoundError, match="no shard of sample 'S99'"):
         store.shard_state("S99")
     assert store.shard_state("S12").location == f"{store.location}/shards/00000.arrow"
+
+
+@pytest.mark.parametrize("damage", ["bases", "metadata", "end", "all"])
+def test_what_is_written_again_mends_damage(written, shards, damage):
+    store = written(SEQUENCES)
+    path = shards / "00000.arrow"
+    data = bytearray(path.read_bytes())
+    if damage == "bases":
+        data[len(data) // 2] ^= 0xFF
+        path.write_bytes(data)
+    elif damage == "metadata":
+        path.write_bytes(data.replace(b"\xff\xff\xff\xff", b"\0\0\0\0"))
+    elif damage == "end":
+        path.write_bytes(data[:5000])
+    else:
+        path.unlink()
+    for n in range(10, 22):
+        store.write_shard(f"S{n}", of_sample(f"S{n}"))
+        store.finish()
+    for sample in store.samples():
+        store.check_shard(sample)
+    assert contents(store) == SEQUENCES
+    assert path.name not in files(shards) or damage == "bases"
