@@ -8,7 +8,10 @@ from eden_core import Tiling
 from eden_core.plugins import installed_plugins
 from eden_core.sidecars import CACHE_VARIABLE
 
-installed_plugins().register(eden_arrow)
+
+@pytest.fixture(autouse=True)
+def registered() -> None:
+    installed_plugins().register(eden_arrow)  # where the distribution was installed before it had this plugin
 
 
 @pytest.fixture(autouse=True)
