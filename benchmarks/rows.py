@@ -22,6 +22,7 @@ from page import Section, Target, run, say, spread, table
 from peers import forms, workloads
 from peers.forms import Prepared
 from peers.loaders.plain import PlainDataset
+from peers.protocol import into_page_cache
 from peers.rounds import FLOOR, floor_microseconds, memory_floor
 from timing import BLOCK, BLOCKS, Stream, Work, counters, forget, microseconds_a_row, ratios
 
@@ -127,6 +128,8 @@ def measure(given: argparse.Namespace) -> Section:
     torch.set_num_threads(1)
     say("files of the workload")
     places = Prepared(given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True)
+    for store in places.stores:
+        into_page_cache(places.of(store))
     blocks = block_times(places, given.rounds)
     loaders = loader_times(places, min(given.rounds, 5))
     say("bytes read")

@@ -14,6 +14,7 @@ from eden_core import EdenDataset
 from page import Section, Target, run, say, spread, table
 from peers import workloads
 from peers.forms import Prepared
+from peers.protocol import into_page_cache
 from peers.rounds import FLOOR, floor_microseconds, memory_floor
 from timing import Stream, microseconds_a_row, ratios
 
@@ -41,6 +42,7 @@ def by_windows(given: argparse.Namespace) -> tuple[Points, list[float]]:
             if index != "sqlite" or windows <= MOST_IN_SQLITE:
                 say(f"  {store}: {windows:,} windows")
                 data[store, windows] = places.dataset(store, stride)
+        into_page_cache(places.of(store))
     return _interleaved(data, memory_floor(workload), given.rounds)
 
 
@@ -54,6 +56,7 @@ def by_shards(given: argparse.Namespace) -> tuple[Points, list[float]]:
         say(f"  {samples:,} samples")
         for store in places.stores:
             data[store, samples] = places.dataset(store)
+            into_page_cache(places.of(store))
     return _interleaved(data, memory_floor(workload), given.rounds)
 
 
