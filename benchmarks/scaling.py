@@ -57,7 +57,8 @@ def by_shards(given: argparse.Namespace) -> tuple[Points, list[float]]:
         say(f"  {samples:,} samples")
         for store in places.stores:
             data[store, samples] = places.dataset(store)
-        return _interleaved(data, [places.of(store) for store in places.stores], memory_floor(workload), given.rounds)
+            folders.append(places.of(store))
+    return _interleaved(data, folders, memory_floor(workload), given.rounds)
 
 
 def _interleaved(
