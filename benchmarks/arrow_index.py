@@ -18,6 +18,7 @@ from eden_core import EdenDataset
 from page import ROOT, Section, Target, run, say, spread, table
 from peers import forms, workloads
 from peers.forms import STORE, Prepared
+from peers.protocol import into_page_cache
 from renamed import RenamedStore
 from shards import worker_after
 from timing import empty_worker
@@ -91,15 +92,6 @@ def built(path: Path, contigs: int) -> dict[str, Any] | None:
     return found
 
 
-def cached(path: Path) -> None:
-    """Read a file, or the files of a folder, so that the kernel has them in memory."""
-    for each in [path] if path.is_file() else sorted(path.rglob("*")):
-        if each.is_file():
-            with each.open("rb", buffering=0) as file:
-                while file.read(1 << 24):
-                    pass
-
-
 def memory_of_workers(given: argparse.Namespace, index: Path) -> dict[str, tuple[float, float]]:
     """MB of a worker over an empty one, with each store of 10,000 samples and this index: of its own, and of mapped files."""
     places = Prepared(given.scratch, workloads.generate(given.scratch, "shards", small=given.small))
@@ -124,7 +116,7 @@ def measure(given: argparse.Namespace) -> Section:
         return Section("arrow_index", f"## An index of 217 million contigs\n\nLeft out: {problem}.", _targets(None, [], {}))
     building = built(path, SMALL_CONTIGS if given.small else CONTIGS)
     say("  looking windows up")
-    cached(path)
+    into_page_cache(path)
     looked = [in_process(LOOKING, path, number) for number in range(given.rounds)]
     workers = memory_of_workers(given, path)
     size = sum(each.stat().st_size for each in ([path] if path.is_file() else path.rglob("*"))) / 1e9

@@ -66,7 +66,7 @@ def contenders(name: str) -> tuple[list[Contender], list[str]]:
 
 def measure(given: argparse.Namespace) -> Section:
     """Run all workloads, one after another."""
-    texts, panels, targets = [], [], []
+    texts, panels, targets, versions = [], [], [], set()
     for name in given.workloads.split(","):
         say(f"workload {name}")
         workload = workloads.generate(given.scratch, name, small=given.small)
@@ -76,7 +76,7 @@ def measure(given: argparse.Namespace) -> Section:
         texts.append(f"### {title[0].upper()}{title[1:]}\n\n{_table(found)}\n\n{_remarks(found, notes)}".rstrip())
         panels.append(charts.Panel(f"{title}, batch of 16", [_bar(one) for one in found if one.us]))
         targets += _targets(name, found)
-    versions = sorted({f"{key} {value}" for one in found for key, value in one.facts.get("versions", {}).items()})
+        versions |= {f"{key} {value}" for one in found for key, value in one.facts.get("versions", {}).items()}
     text = f"""## Beside other loaders
 
 Windows of 8192 bases in random order, from files in the page cache; one process and one core for each loader, all in turn, {given.rounds} rounds.
@@ -85,7 +85,7 @@ Windows of 8192 bases in random order, from files in the page cache; one process
 
 {NOTES}
 
-Versions: {", ".join(versions)}.
+Versions: {", ".join(sorted(versions))}.
 
 {chr(10).join(text + chr(10) for text in texts)}"""
     return Section("loaders", text.rstrip(), targets, {"loaders.svg": charts.bars(panels, "µs a row")})

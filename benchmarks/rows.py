@@ -22,6 +22,7 @@ from page import Section, Target, run, say, spread, table
 from peers import forms, workloads
 from peers.forms import Prepared
 from peers.loaders.plain import PlainDataset
+from peers.protocol import into_page_cache
 from peers.rounds import FLOOR, floor_microseconds, memory_floor
 from timing import BLOCK, BLOCKS, Stream, Work, counters, forget, microseconds_a_row, ratios
 
@@ -99,7 +100,9 @@ def loader_times(places: Prepared, rounds: int, seconds: float = 0.5) -> dict[tu
 def bytes_read(places: Prepared, store: str, rows: int = 256) -> tuple[float, float]:
     """Bytes for each random window of files that are open: by system calls, and from the disk where nothing is cached."""
     dataset = places.dataset(store)
-    dataset.sources[0].store.read(dataset.locate(range(64), measured=False))
+    a_contig = int(places.workload.counts()[0])
+    in_order = places.dataset(store, shuffle=False)
+    dataset.sources[0].store.read(in_order.locate(range(0, len(dataset), a_contig), measured=False))
     windows = dataset.locate(np.random.default_rng(2).integers(0, len(dataset), rows), measured=False)
     forget(places.of(store))
     before = counters()
@@ -127,6 +130,8 @@ def measure(given: argparse.Namespace) -> Section:
     torch.set_num_threads(1)
     say("files of the workload")
     places = Prepared(given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True)
+    for store in places.stores:
+        into_page_cache(places.of(store))
     blocks = block_times(places, given.rounds)
     loaders = loader_times(places, min(given.rounds, 5))
     say("bytes read")
@@ -175,7 +180,7 @@ def _read_text(found: dict[str, tuple[float, float]]) -> str:
     head = ["store", "bytes by system calls", "bytes from the disk, nothing cached", "times the window"]
     return f"""## Bytes read from files for a random window of 8190 bases
 
-256 windows in contigs of 5 Mb; the files are open. What is read through a memory map is no system call.
+256 windows in contigs of 5 Mb, one window of each read before. What is read through a memory map is no system call; from the disk comes also what the kernel reads ahead.
 
 {table(head, lines)}"""
 
@@ -222,13 +227,14 @@ def _offset_targets(found: dict[str, list[float]]) -> list[Target]:
 
 
 def _read_targets(found: dict[str, tuple[float, float]]) -> list[Target]:
+    row, must = "bytes read per random window of a 5 Mb contig, cold", "<= 2 x the window"
     targets = []
     for store in Prepared.STORES:
         if store != forms.SEED_FORMAT:
-            times = [found[store][1] / 8190] if store in found else []
-            targets.append(
-                _at_most("bytes read per random window of a 5 Mb contig, cold", store, "<= 2 x the window", times, 2.0, 2)
-            )
+            calls, disk = found.get(store, (0.0, 0.0))
+            if calls > 8190:
+                targets.append(_at_most(row, f"{store}, by system calls", must, [calls / 8190], 2.0, 2))
+            targets.append(_at_most(row, f"{store}, from the disk", must, [disk / 8190] if disk else [], 2.0, 2))
     return targets
 
 

@@ -4,7 +4,8 @@ python benchmarks/scaling.py [--rounds 5] [--small]
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -14,6 +15,7 @@ from eden_core import EdenDataset
 from page import Section, Target, run, say, spread, table
 from peers import workloads
 from peers.forms import Prepared
+from peers.protocol import into_page_cache
 from peers.rounds import FLOOR, floor_microseconds, memory_floor
 from timing import Stream, microseconds_a_row, ratios
 
@@ -41,12 +43,13 @@ def by_windows(given: argparse.Namespace) -> tuple[Points, list[float]]:
             if index != "sqlite" or windows <= MOST_IN_SQLITE:
                 say(f"  {store}: {windows:,} windows")
                 data[store, windows] = places.dataset(store, stride)
-    return _interleaved(data, memory_floor(workload), given.rounds)
+    return _interleaved(data, [places.of(store) for store in places.stores], memory_floor(workload), given.rounds)
 
 
 def by_shards(given: argparse.Namespace) -> tuple[Points, list[float]]:
     """The same 10,000 contigs, in ever more samples."""
     data: dict[tuple[str, int], EdenDataset] = {}
+    folders: list[Path] = []
     for samples in SHARDS:
         name = "shards" if samples == SHARDS[-1] else f"shards-{samples}"
         workload = workloads.generate(given.scratch, name, small=given.small)
@@ -54,17 +57,23 @@ def by_shards(given: argparse.Namespace) -> tuple[Points, list[float]]:
         say(f"  {samples:,} samples")
         for store in places.stores:
             data[store, samples] = places.dataset(store)
-    return _interleaved(data, memory_floor(workload), given.rounds)
+            folders.append(places.of(store))
+    return _interleaved(data, folders, memory_floor(workload), given.rounds)
 
 
-def _interleaved(data: dict[tuple[str, int], EdenDataset], floor: object, rounds: int) -> tuple[Points, list[float]]:
+def _interleaved(
+    data: dict[tuple[str, int], EdenDataset], folders: list[Path], floor: Iterator[float], rounds: int
+) -> tuple[Points, list[float]]:
     found: Points = {}
     floors = []
+    next(floor)  # it takes memory, which must not be that of the files which are read next
+    for folder in folders:
+        into_page_cache(folder)
     for one in data.values():
         for _ in range(8):  # until pages and connections are at hand
             microseconds_a_row(one.batch, len(one))
     for number in range(rounds):
-        floors.append(floor_microseconds(floor))  # type: ignore[arg-type]
+        floors.append(floor_microseconds(floor))
         for (store, size), one in data.items():
             found.setdefault(store, {}).setdefault(size, []).append(microseconds_a_row(one.batch, len(one)))
         say(f"  round {number + 1} of {rounds}")

@@ -122,6 +122,15 @@ def make(folder: Path, write: Any, **facts: Any) -> dict[str, Any]:
     return found
 
 
+def into_page_cache(place: Path) -> None:
+    """Read a file, or the files of a folder, so that the kernel has them in memory."""
+    for path in [place] if place.is_file() else sorted(place.rglob("*")):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(1 << 24):
+                    pass
+
+
 def serve(kind: type[Loader]) -> None:
     """Answer the driver until it goes. Arguments: folder of the workload, folder of the prepared files, options."""
     channel = os.fdopen(os.dup(1), "w", buffering=1)
@@ -145,7 +154,7 @@ def _opened(loader: Loader, iterators: dict[int, Iterator[dict[str, Any]]]) -> d
     import torch
 
     torch.set_num_threads(1)
-    _warm(loader.prepared)
+    into_page_cache(loader.prepared)
     started = time.perf_counter()
     rows = loader.open()
     iterators[16] = loader.batches(16)
@@ -168,14 +177,6 @@ def _useful(batch: dict[str, Any]) -> float:
     tokens = np.asarray(batch["tokens"])
     mask = batch.get("loss_mask")
     return float(np.count_nonzero(tokens > 3) if mask is None else mask.sum()) / len(tokens)
-
-
-def _warm(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb", buffering=0) as file:
-                while file.read(1 << 24):
-                    pass
 
 
 def _measured(iterators: dict[int, Iterator[dict[str, Any]]], loader: Loader, batch: int, seconds: float) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def measured_side_by_side(
     running: list[tuple[Measured, Running]] = []
     os.sched_setaffinity(0, {_core()})  # the loaders too: one core for all, since each is to use one
     try:
+        floor = memory_floor(workload)
+        next(floor)  # it takes memory, which must not be that of the files which are read next
         for contender in contenders:
             measured = Measured(contender.title)
             found.append(measured)
@@ -110,7 +112,6 @@ def measured_side_by_side(
             say(f"  {contender.title}: {measured.problem or _ready(measured)}")
             if process:
                 running.append((measured, process))
-        floor = memory_floor(workload)
         for number in range(rounds):
             for batch in BATCHES:
                 found[0].us.setdefault(batch, []).append(floor_microseconds(floor))
