@@ -13,8 +13,9 @@ import pytest
 from eden_arrow.open_files import PlainFile
 from eden_arrow.store import ArrowShards
 from eden_arrow.two_bits import RUN
-from eden_core import errors
+from eden_core import EdenDataset, errors
 from eden_core.testing.suite import count_open_files, windows_of
+from eden_sqlite.index import SqliteIndex
 
 ONE, TWO = "B__X-S1__one", "B__X-S1__two"
 SEQUENCES = {ONE: b"ACGTNNacgt" * 1000, TWO: b"GATTACA", "B__X-S2__one": b"TTTT" * 999}
@@ -282,3 +283,14 @@ def test_one_call_a_window(written):
     before = calls()
     store.read(windows)
     assert calls() - before - own <= len(windows) + 2  # the rows of the table, where its digest lies
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_are_those_of_the_other_store(written, small, packed):
+    store = written({i: bases.encode() for i, bases in small.sequences.items()}, packed=packed)
+    other = EdenDataset(**small.options)
+    index = SqliteIndex(str(small.windows))
+    dataset = EdenDataset(store, index, seq_length=small.options["seq_length"])
+    rows = list(range(len(other)))
+    batch, expected = dataset.batch(rows), other.batch(rows)
+    assert all(batch[key].equal(expected[key]) for key in expected)
