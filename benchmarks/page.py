@@ -107,7 +107,7 @@ def run(measure: Callable[[argparse.Namespace], Section], **further: dict) -> No
     section.save(given.scratch)
     print(section.text)
     for target in section.targets:
-        print(f"{_VERDICTS[target.met]}: {target.row}, {target.what}: {target.measured}, must be {target.must}")
+        print(f"{_verdict(target)}: {target.row}, {target.what}: {target.measured}, must be {target.must}")
 
 
 def page(sections: list[Section]) -> str:
@@ -132,13 +132,17 @@ median of the rounds, with the smallest and the largest; in a round everything t
 
 def _summary(sections: list[Section]) -> str:
     targets = [target for section in sections for target in section.targets]
-    lines = [[target.row, target.what, target.must, target.measured, _VERDICTS[target.met]] for target in targets]
-    unmet = sum(target.met is False for target in targets)
+    lines = [[target.row, target.what, target.must, target.measured, _verdict(target)] for target in targets]
+    unmet, unknown = (sum(target.met is verdict for target in targets) for verdict in (False, None))
     return f"""## What must hold
 
-{len(targets)} figures, {unmet or "none"} of them not as {"they" if unmet != 1 else "it"} must be. Two cores, files in the page cache unless said otherwise.
+{len(targets)} figures: {unmet} not as they must be, {unknown} not measured. Two cores, files in the page cache unless said otherwise.
 
 {table(["what", "in which case", "must be", "measured", ""], lines)}"""
+
+
+def _verdict(target: Target) -> str:
+    return _VERDICTS[target.met] if target.must else ""
 
 
 _VERDICTS = {True: "met", False: "**not met**", None: "not measured"}

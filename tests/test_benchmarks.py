@@ -31,7 +31,7 @@ def test_a_page_tells_what_is_not_met(tmp_path):
     met, unmet = (page.Target("floor", case, "<= 2", "3", case == "one") for case in ("one", "other"))
     page.Section("rows", "## Rows", [met, unmet], date="2026-01-01").save(tmp_path)
     text = page.page([page.Section.load(tmp_path, "rows")])
-    assert "2 figures, 1 of them not as it must be" in text
+    assert "2 figures: 1 not as they must be, 0 not measured" in text
     assert "| floor | other | <= 2 | 3 | **not met** |" in text
     assert "Measured on 2026-01-01" in text
 
