@@ -1,6 +1,6 @@
 """A store that takes 20 ms a window beside a training step of 50 ms: how long the loop waits.
 
-python benchmarks/latency.py [--append docs/performance.md]
+python benchmarks/latency.py
 """
 
 import argparse
@@ -11,6 +11,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
+
+from page import Section, run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -71,19 +73,12 @@ def section() -> str:
     )
 
 
-def main() -> None:
-    """Measure, print, and add to the page where asked to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--append", type=Path)
-    given = parser.parse_args()
+def measure(given: argparse.Namespace) -> Section:
+    """Measure everything."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "This DataLoader will create")
-    text = section()
-    print(text)
-    if given.append:
-        page = given.append.read_text().partition(f"\n{TITLE}")[0].rstrip() + "\n"
-        given.append.write_text(page + text)
+    return Section("latency", section().strip())
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

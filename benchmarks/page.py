@@ -18,7 +18,7 @@ from statistics import median
 
 ROOT = Path(__file__).parents[1]
 SCRATCH = Path(os.environ.get("EDEN_BENCH_DIR") or ROOT / "build" / "bench")
-PARTS = ("rows", "loaders", "scaling", "shards", "arrow_index", "packing", "preparing")
+PARTS = ("rows", "loaders", "scaling", "shards", "arrow_index", "latency", "shuffling", "packing", "preparing")
 """in the order of the page"""
 PACKAGES = ("numpy", "torch", "apsw", "pyarrow", "lightning", "megatron-core", "numba")
 

@@ -1,6 +1,6 @@
 """Shuffling in blocks: how well it mixes, and what a cold disk has to do for it.
 
-python benchmarks/shuffling.py [--folder DIR_ON_THE_DISK] [--append docs/performance.md]
+python benchmarks/shuffling.py [--folder DIR_ON_THE_DISK]
 """
 
 import argparse
@@ -25,6 +25,7 @@ from eden_core.sampler import RankSampler
 from eden_core.shuffle_quality import STRETCH, shuffle_quality
 from eden_core.shuffling import BlockShuffle, Shuffle
 from eden_sqlite.store import SqliteShards
+from page import Section, run
 
 WINDOWS = 232_000_000
 GLOBAL_BATCHES = (64, 512, 2048)
@@ -216,20 +217,12 @@ of a block read as soon as the first row of it is asked for.
 """
 
 
-def main() -> None:
-    """Measure, print, and add to the page where asked to."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, help="where to put the 1 GB that is read")
-    parser.add_argument("--append", type=Path)
-    given = parser.parse_args()
+def measure(given: argparse.Namespace) -> Section:
+    """Measure everything."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        text = section(Path(folder))
-    print(text)
-    if given.append:
-        page = given.append.read_text().partition("\n## Shuffling in blocks")[0].rstrip() + "\n"
-        given.append.write_text(page + text)
+        return Section("shuffling", section(Path(folder)).strip())
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, folder={"type": Path, "help": "where to put the 1 GB that is read"})

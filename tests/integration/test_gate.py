@@ -19,6 +19,7 @@ from eden_core import EdenDataset, Tiling, installed_plugins
 SEQ_LENGTH, BASES_A_ROW = 8192, 8190
 KINDS = {
     "sqlite": ("sqlite-shards", "sqlite", {}),
+    "arrow": ("arrow-shards", "arrow", {"io": "pread"}),
 }
 
 

@@ -6,6 +6,7 @@ from plain import write_seed_index, write_seed_shard
 from eden_core import EdenDataset
 from eden_core.benching.settings import BenchSettings
 from eden_core.benching.trial import _read, measure, survey
+from eden_sqlite.store import SqliteShards
 
 
 def trial(options, *, workers=0, cold=False, **settings):
@@ -76,8 +77,8 @@ def test_a_cold_round_ends_with_the_pass(small):
 
 
 def test_bytes_read_for_a_row_are_at_least_its_bases(tmp_path):
-    sequences = {f"BCR__ECT-S__CT{i}-1": "ACGT" * 16384 for i in range(4)}
-    write_seed_shard(tmp_path, "S", sequences)
+    sequences = {f"BCR__ECT-S__CT{i}-1": b"ACGT" * 16384 for i in range(4)}
+    SqliteShards(str(tmp_path)).write_shard("S", sequences.items())  # shards of other programs are mapped, not read
     index = write_seed_index(tmp_path / "train_windows.db", dict.fromkeys(sequences, 65536), 8192, 8192)
     options = {"sequence_db_dir": str(tmp_path), "window_db_path": str(index), "store_options": {"max_open_files": 8}}
     found = measure(trial(options, workers=1, cold=True), time.monotonic())
