@@ -73,7 +73,7 @@ def section() -> str:
     )
 
 
-def measure(given: argparse.Namespace) -> Section:
+def measure(_: argparse.Namespace) -> Section:
     """Measure everything."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "This DataLoader will create")
