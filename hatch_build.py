@@ -1,5 +1,6 @@
 """Compiles the inner loops (`eden_core/kernels.c`) when the package is built; without a compiler numpy does their work."""
 
+import ctypes
 import os
 import platform
 import shlex
@@ -22,30 +23,47 @@ class CustomBuildHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and mark the wheel as one of this platform where that worked."""
-        if self.target_name != "wheel" or not self._compiled():
+        if self.target_name != "wheel":
             return
-        build_data["artifacts"].append(LIBRARY)
-        if version != "editable":
+        self._folder = tempfile.TemporaryDirectory(prefix="eden-kernels-")
+        made = Path(self._folder.name, Path(LIBRARY).name)
+        problem = _compile(Path(self.root, SOURCE), made)
+        if problem is None and version == "editable":
+            problem = _put(made, Path(self.root, LIBRARY))
+        elif problem is None:
+            build_data["force_include"][str(made)] = LIBRARY
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        if problem is not None:
+            print(f"eden-core is built without compiled loops on {platform.machine()}: {problem}", file=sys.stderr)
 
-    def _compiled(self) -> bool:
-        target = Path(self.root, LIBRARY)
-        compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or "cc"]
-        with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder, target.name)
-            command = [*compiler, "-O3", "-shared", "-fPIC", "-o", str(made), str(Path(self.root, SOURCE)), "-lm"]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-            except OSError as error:
-                reason = str(error)
-            else:
-                reason = done.stderr.strip()
-                if done.returncode == 0:
-                    draft = target.with_suffix(".draft")
-                    shutil.copy(made, draft)
-                    draft.replace(target)  # a process that has the old one loaded keeps it
-                    return True
-        target.unlink(missing_ok=True)
-        print(f"eden-core is built without compiled loops on {platform.machine()}: {reason}", file=sys.stderr)
-        return False
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was compiled, once the wheel holds it."""
+        if self.target_name == "wheel":
+            self._folder.cleanup()
+
+
+def _compile(source: Path, made: Path) -> str | None:
+    """Compile, and say what is wrong if it is: also a library that this process cannot load, as of another platform."""
+    compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or "cc"]
+    command = [*compiler, "-O3", "-shared", "-fPIC", "-o", str(made), str(source), "-lm"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return done.stderr.strip() or f"the compiler gave {done.returncode}"
+        if "_PYTHON_HOST_PLATFORM" not in os.environ:
+            ctypes.CDLL(str(made))
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _put(made: Path, target: Path) -> str | None:
+    """Put the library into the source tree in one piece: a process that has the old one loaded keeps it."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".kernels-", dir=target.parent) as folder:
+            draft = Path(shutil.copy(made, folder))
+            draft.replace(target)
+    except OSError as error:
+        return str(error)
+    return None

@@ -176,6 +176,7 @@ int64_t eden_spread(const uint8_t *bytes, const int64_t *offsets, const int64_t 
 void eden_mark(const int64_t *firsts, const int64_t *counts, int64_t windows, int64_t total, uint8_t *out) {
     int64_t done = 0;
     for (int64_t w = 0; w < windows; w++) {
+        if (!counts[w]) continue;
         memset(out + done, 0, (size_t)(firsts[w] - done));
         memset(out + firsts[w], 1, (size_t)counts[w]);
         done = firsts[w] + counts[w];
@@ -189,6 +190,7 @@ void eden_spread_weights(const uint8_t *bytes, const int64_t *sources, const int
     int64_t done = 0;
     for (int64_t w = 0; w < windows; w++) {
         int64_t from = sources[w], n = counts[w], first = firsts[w];
+        if (!n) continue;
         for (int64_t i = done; i < first; i++) out[i] = 0;
         float *to = out + first;
         if (by_letter && given)
@@ -234,12 +236,6 @@ int64_t eden_any(const uint8_t *bytes, int64_t n, const uint8_t *table) {
 #endif
     for (; i < n; i++) any |= (bytes[i] & 0xc0) == 0x40 ? table[bytes[i]] : 1;
     return any != 0;
-}
-
-/* Copy stretches of one source. */
-void eden_gather(const uint8_t *source, const int64_t *starts, const int64_t *lengths, int64_t count, const int64_t *places,
-                 uint8_t *out) {
-    for (int64_t i = 0; i < count; i++) memcpy(out + places[i], source + starts[i], (size_t)lengths[i]);
 }
 
 /* Count up from 0 at each of the bounds, which ascend, up to total. */

@@ -28,7 +28,7 @@ def _library() -> ctypes.CDLL | None:
     except OSError:
         return None
     library.eden_spread.restype = library.eden_any.restype = ctypes.c_int64
-    for name in ("eden_spread_weights", "eden_flip", "eden_gather", "eden_count_up", "eden_walk", "eden_mark"):
+    for name in ("eden_spread_weights", "eden_flip", "eden_count_up", "eden_walk", "eden_mark"):
         getattr(library, name).restype = None
     return library
 
@@ -148,7 +148,9 @@ def spread_weights(
         )  # fmt: skip
         return
     weights = np.ones(int((sources + counts).max(initial=0)), np.float32) if given is None else given
-    _scatter(weights if by_letter is None else by_letter[values] * weights, sources, counts, firsts, 0, out)
+    if by_letter is not None:
+        weights = by_letter[values] if given is None else by_letter[values[: given.size]] * given
+    _scatter(weights, sources, counts, firsts, 0, out)
 
 
 def mark(firsts: NDArray[np.int64], counts: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
@@ -194,29 +196,6 @@ def may_have(values: NDArray[np.uint8], flags: NDArray[np.uint8]) -> bool:
     return bool(values.size and max(bytearray(values).translate(flags.tobytes())))
 
 
-def gather(
-    source: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    out: NDArray[np.uint8],
-    places: NDArray[np.int64],
-) -> None:
-    """Copy stretches of one array, such as a mapped file, to places of another; nothing is checked.
-
-    Args:
-        source: uint8 [n].
-        starts: int64 [W], where the stretches begin.
-        lengths: int64 [W], their bytes.
-        out: uint8, written.
-        places: int64 [W], where each goes.
-    """
-    if _compiled is not None:
-        _compiled.eden_gather(_at(source), _at(starts), _at(lengths), _n(starts.size), _at(places), _at(out))
-        return
-    for start, length, place in zip(starts.tolist(), lengths.tolist(), places.tolist(), strict=True):
-        out[place : place + length] = source[start : start + length]
-
-
 def count_up(bounds: NDArray[np.int64], out: NDArray[np.int64]) -> None:
     """Write 0, 1, 2 … from each of the bounds (ascending places, the first is 0) to the next one."""
     if _compiled is not None:
@@ -233,6 +212,8 @@ def walk(
     if _compiled is None:
         return None
     out, sizes = xs.copy(), np.ascontiguousarray(n, np.uint64).reshape(-1)
+    if out.size and ((sizes == 0).any() or (out >= sizes).any()):
+        raise ValueError("a position lies outside what is permuted")
     _compiled.eden_walk(_at(out), _n(out.size), _at(sizes), _n(np.ndim(n)), _at(keys), _n(inverse))
     return out
 

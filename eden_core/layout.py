@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Ragged, SequenceBatch
 from eden_core.encoded import Arrays, Empty, EncodedBatch, InvalidRowError, Segments
 from eden_core.errors import ConfigurationError
-from eden_core.kernels import scatter, spread
+from eden_core.kernels import INVALID, scatter, spread
 from eden_core.loss_mask import LossMask
 from eden_core.tables import ByteTable, label_table, token_table, weight_table
 from eden_core.vocabulary import Vocabulary
@@ -167,13 +167,15 @@ class Layout:
 
     def _shown(self, encoded: EncodedBatch) -> "_Items":
         if encoded.shown is not None:
-            return _Items(encoded.shown, _IDENTITY if encoded.shown.dtype == np.uint8 else None)
+            fits = encoded.shown.dtype == np.uint8 and int(encoded.shown.max(initial=0)) < INVALID
+            return _Items(encoded.shown, _IDENTITY if fits else None)
         return self._inputs(encoded)
 
     def _targets(self, encoded: EncodedBatch) -> "_Items":
         if self._labels is None or encoded.ids is not None:
             return self._inputs(encoded)
-        return _Items(encoded.batch.bases.values, self._labels.bytes)
+        bases = encoded.batch.bases.values
+        return _Items(bases, self._labels.bytes) if self._labels.bytes is not None else _Items(self._labels(bases), None)
 
     def _inputs(self, encoded: EncodedBatch) -> "_Items":
         if encoded.ids is not None:
@@ -183,8 +185,9 @@ class Layout:
         return _Items(encoded.batch.bases.values, self._tokens.bytes)
 
     def _fits_bytes(self, encoded: EncodedBatch, *items: "_Items") -> bool:
-        largest = max([0, *self.vocabulary.specials.values(), int(encoded.batch.prefix.values.max(initial=0))])
-        return largest <= 255 and all(some.table is not None for some in items)
+        prefix = encoded.batch.prefix.values
+        ids = [*self.vocabulary.specials.values(), int(prefix.min(initial=0)), int(prefix.max(initial=0))]
+        return min(ids) >= 0 and max(ids) <= 255 and all(some.table is not None for some in items)
 
     def _spread(
         self,

@@ -33,8 +33,8 @@ class LossMask:
             shifted: whether a base is the label of the place before it.
             narrow: whether the mask may be uint8.
         """
-        lost = (segments.heads == 0) & (segments.lengths > 0) & shifted  # no token is before them
-        counts = segments.lengths - lost
+        lost = (segments.heads == 0) & shifted  # no token is before them
+        counts = np.maximum(segments.lengths - lost, 0)
         if encoded.unread is not None:
             counts = np.where(encoded.unread, 0, counts)
         firsts = segments.firsts - shifted + lost

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
 from eden_core.encoded import Arrays, Empty, EncodedBatch, InvalidRowError
-from eden_core.errors import InvalidBaseError, StaleIndexError
+from eden_core.errors import InvalidBaseError, PluginContractError, StaleIndexError
 from eden_core.interfaces import Objective
 from eden_core.layout import Layout
 from eden_core.order import Order
@@ -46,6 +46,7 @@ class BatchReader:
                 targets = self.layout.targets(encoded)
                 tokens = Ragged(targets, batch.bases.offsets if encoded.ids is None else encoded.ids.offsets)
                 shown, chosen = self.objective.choose(tokens, Draws(self.seed, picks))
+                self._check_choice(targets, shown, chosen)
                 encoded = replace(encoded, shown=shown, chosen=chosen)
         except InvalidRowError as found:
             raise self._name(found, batch) from None
@@ -108,6 +109,14 @@ class BatchReader:
             weights,
         )
         return merged, unread if unread.any() else None
+
+    def _check_choice(self, targets: NDArray[Any], shown: NDArray[Any], chosen: NDArray[np.bool_]) -> None:
+        fits = shown.shape == chosen.shape == targets.shape and shown.dtype.kind in "iu" and chosen.dtype == np.bool_
+        if not (fits and shown.flags.c_contiguous and chosen.flags.c_contiguous):
+            raise PluginContractError(
+                f"objective {self.objective.name!r} answered {targets.size} tokens with {shown.dtype} of {shown.shape} and "
+                f"{chosen.dtype} of {chosen.shape}; expected integers and bool of shape {targets.shape}, contiguous"
+            )
 
     def _check_rows(self, encoded: EncodedBatch) -> None:
         reach = self.layout.places(encoded)[1] - encoded.batch.picks.rows * self.layout.seq_length

@@ -56,6 +56,7 @@ class Source:
         batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64), weights)
         for transform in self.transforms:
             batch = transform.apply(batch, draws)
+            self._check_arrays(batch, f"transform {transform.name!r}")
         self._check_fit(batch, windows)
         return batch, unread
 
@@ -113,6 +114,7 @@ class Source:
                 f"store {self.store.name!r} gave {len(bases)} rows of {lengths.tolist()[:4]}… bases for {len(windows)} windows "
                 f"of at most {windows.lengths.tolist()[:4]}…; that is a bug in the store"
             )
+        _check_ragged(bases, "bases", np.uint8, len(windows), f"store {self.store.name!r}")
         if lengths.size and int(lengths.min()) < 1:
             i = int(np.argmin(lengths))
             raise StaleIndexError(
@@ -121,12 +123,17 @@ class Source:
             )
         return bases, unread
 
+    def _check_arrays(self, batch: SequenceBatch, who: str) -> None:
+        windows = len(batch.windows)
+        _check_ragged(batch.bases, "bases", np.uint8, windows, who)
+        _check_ragged(batch.prefix, "prefix", np.int64, windows, who)
+        if batch.weights is not None:
+            _check_ragged(batch.weights, "loss weights", np.float32, windows, who)
+
     def _check_fit(self, batch: SequenceBatch, asked: Windows) -> None:
         room = self.layout.room(batch.prefix.lengths)
         limit = asked.lengths if self.layout.vocabulary.table is None else np.minimum(asked.lengths, room)
         names = ", ".join(transform.name for transform in self.transforms)
-        for array, what, kind in ((batch.bases, "bases", np.uint8), (batch.prefix, "prefix", np.int64)):
-            _check_ragged(array, what, kind, len(asked), f"the transforms ({names}) or the store {self.store.name!r}")
         if batch.weights is not None and not np.array_equal(batch.weights.offsets, batch.bases.offsets):
             raise PluginContractError(f"the transforms ({names}) gave loss weights that are not one a base")
         if (batch.bases.lengths > limit).any():

@@ -8,6 +8,7 @@ import multiprocessing.popen_spawn_posix
 import multiprocessing.spawn
 import pickle
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 from typing import Any
@@ -75,20 +76,24 @@ def _preloaded(modules: set[str]) -> list[str]:
     return ["eden_core.serving", *sorted(ours), *(["torch"] if others else [])]
 
 
+_one_at_a_time = threading.Lock()
+
+
 @contextlib.contextmanager
 def _main_left_out() -> Iterator[None]:
     """Start a process without having it import the user's script, which may be unguarded (`if __name__ == "__main__"`)."""
-    original = multiprocessing.spawn.get_preparation_data
+    with _one_at_a_time:
+        original = multiprocessing.spawn.get_preparation_data
 
-    def prepared(name: str) -> dict[str, Any]:
-        data: dict[str, Any] = original(name)
-        return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
+        def prepared(name: str) -> dict[str, Any]:
+            data: dict[str, Any] = original(name)
+            return {key: value for key, value in data.items() if not key.startswith("init_main_from")}
 
-    multiprocessing.spawn.get_preparation_data = prepared
-    try:
-        yield
-    finally:
-        multiprocessing.spawn.get_preparation_data = original
+        multiprocessing.spawn.get_preparation_data = prepared
+        try:
+            yield
+        finally:
+            multiprocessing.spawn.get_preparation_data = original
 
 
 class _QuietForkServerProcess(ForkServerProcess):

@@ -166,7 +166,7 @@ def expanded(batch: Batch) -> Batch:
     kinds = {"tokens": torch.int64, "labels": torch.int64, "loss_mask": torch.float32}
     made = {key: value.to(kinds[key]) if key in kinds else value for key, value in batch.items()}
     if "position_ids" not in batch:
-        made["position_ids"] = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        made["position_ids"] = torch.arange(tokens.shape[-1], device=tokens.device).expand_as(tokens).contiguous()
     return made
 
 

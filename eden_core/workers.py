@@ -1,8 +1,10 @@
 """Worker processes that fetch blocks of rows ahead of the trainer."""
 
+import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -26,6 +28,9 @@ _HEAD_BYTES = 1 << 18
 _SMALL_TASKS = 4096
 """bytes that a pipe holds on any system, whether or not somebody reads them"""
 _SECONDS_TO_END = 5.0
+_MOST_AHEAD = 64
+"""blocks that a worker reads ahead at most: messages about some hundreds fill a pipe, and both ends would wait to write"""
+_OVER = "another pass has begun, or the workers were stopped: this one cannot go on"
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +65,7 @@ class WorkerPool:
         persistent: bool,
         start_method: str,
     ) -> None:
+        prefetch_factor = min(prefetch_factor, _MOST_AHEAD)
         self._context, self._payload = prepared(start_method, reader)
         self._num_workers, self._persistent = num_workers, persistent
         self._slots = _slots(num_workers, num_workers * prefetch_factor + 1, block_rows * reader.layout.seq_length)
@@ -98,7 +104,7 @@ class WorkerPool:
                 raise encoded.error
             yield encoded
             if self._number != this_pass:
-                raise ExecutorError("another pass has begun, or the workers were stopped: this one cannot go on")
+                raise ExecutorError(_OVER)
             free.append(slot)
         if not self._persistent:
             self._stop()
@@ -113,7 +119,7 @@ class WorkerPool:
         self._slots.counters[PASS] = self._number
         workers, self._workers = self._workers, []
         for worker in workers:
-            worker.connection.close()
+            worker.stop()
         deadline = time.monotonic() + _SECONDS_TO_END
         for worker in workers:
             worker.end(deadline)
@@ -122,16 +128,21 @@ class WorkerPool:
         """Have all workers wait for tasks: what a pass that was given up has asked for is awaited, unread."""
         if not (self._in_step and self._persistent):
             self._stop()
-        self._number += 1
+        self._number = this_pass = self._number + 1
         self._slots.counters[PASS] = self._number
         self._in_step = False
         for worker in self._workers:
             while worker.unread:
                 worker.receive()
         while len(self._workers) < self._num_workers:
+            if self._number != this_pass:
+                raise ExecutorError(_OVER)
             self._workers.append(_Worker(len(self._workers), self._context, self._payload, self._slots))
+        if self._number != this_pass:
+            self._stop()
+            raise ExecutorError(_OVER)
         self._in_step = True
-        return self._number
+        return this_pass
 
     def _ask(self, slot: int, rows: NDArray[np.int64]) -> tuple["_Worker", int]:
         worker = self._next_worker()
@@ -182,6 +193,7 @@ class _Worker:
             target=serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
         )
         self._slots, self._counter, self._sent = slots, ANSWERED + number, 0
+        self._stopped = False
         self.unread = 0
         """tasks whose answers were not received"""
         slots.counters[self._counter] = 0
@@ -210,14 +222,24 @@ class _Worker:
         self.unread -= 1
         return message
 
+    def stop(self) -> None:
+        """Let both ends of the pipe know that it is over, whoever waits for a message, and whoever else has a copy of it."""
+        self._stopped = True
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as both_ends:
+            both_ends.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
     def end(self, deadline: float) -> None:
         """Wait for its end; at the deadline, end it."""
         self.process.join(max(0.0, deadline - time.monotonic()))
-        if self.process.exitcode is None:
-            self.process.terminate()
-            self.process.join()
+        for end in (self.process.terminate, self.process.kill):
+            if self.process.exitcode is None:
+                end()
+                self.process.join(_SECONDS_TO_END)
 
     def _lost(self) -> ExecutorError:
+        if self._stopped:
+            return ExecutorError(_OVER)
         self.process.join(_SECONDS_TO_END)
         code = self.process.exitcode
         how = f"exit code {code}"

@@ -75,7 +75,7 @@ def shared_memory(job: Job, seq_length: int) -> Iterator[Finding]:
     room = shutil.disk_usage(SHARED_MEMORY)
     found = (
         f"{size_text(room.free)} free of {size_text(room.total)} in {SHARED_MEMORY}; a torch DataLoader over EdenDataset, as "
-        f"of Megatron loops, keeps up to {size_text(needed)} there, EdenLoader nothing: its workers send bases through pipes"
+        f"of Megatron loops, keeps up to {size_text(needed)} there, EdenLoader nothing: its workers have other memory for it"
     )
     if needed > room.free:
         remedy = "docker run --shm-size …, a smaller num_workers or prefetch_factor, or EdenLoader / EdenDataModule"

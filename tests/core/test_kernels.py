@@ -126,18 +126,6 @@ def test_may_have_misses_none(run, size):
         values[place] = ord("A")
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=5))
-def test_gather_copies_stretches(stretches):
-    source = np.arange(80, dtype=np.uint8)
-    starts, lengths = np.array(stretches, np.int64).reshape(-1, 2).T.copy()
-    places = np.cumsum(lengths) - lengths
-    wanted = np.concatenate([np.empty(0, np.uint8), *(source[a : a + n] for a, n in stretches)])
-    for run in (kernels.gather, lambda *a: in_numpy(kernels.gather, *a)):
-        out = np.zeros(int(lengths.sum()), np.uint8)
-        run(source, starts, lengths, out, places)
-        assert np.array_equal(out, wanted)
-
-
 @pytest.mark.parametrize("run", [kernels.count_up, lambda *a: in_numpy(kernels.count_up, *a)])
 def test_count_up(run):
     out = np.full((2, 5), 9)
@@ -175,3 +163,10 @@ def test_an_array_that_is_not_contiguous_is_refused():
     if kernels.are_compiled():
         with pytest.raises(ValueError, match="not contiguous"):
             kernels.may_have(np.zeros(8, np.uint8)[::2], TABLE)
+
+
+def test_a_position_outside_what_is_permuted_is_refused():
+    if kernels.are_compiled():
+        for n in (0, 5):
+            with pytest.raises(ValueError, match="outside"):
+                kernels.walk(np.array([5], np.uint64), n, np.zeros(1, np.uint64), inverse=False)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plain import plain_row
 
-from eden_core import Picks, Ragged, SequenceBatch, Vocabulary, Windows, errors
+from eden_core import Picks, Ragged, SequenceBatch, Vocabulary, Windows, errors, kernels
 from eden_core.encoded import InvalidRowError
 from eden_core.layout import Layout
 
@@ -202,6 +204,45 @@ def test_a_row_without_bases_and_specials_has_no_labels():
     made = laid_out([""], vocabulary=Vocabulary.of("byte"), include_eos=False, seq_length=4)
     assert made["loss_mask"].sum() == 0
     assert made["tokens"].tolist() == made["labels"].tolist() == [[1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("rows", [["", "ACG", ""], ["ACG", ""], [""]])
+def test_empty_rows_without_specials_write_nothing_beside_the_mask(rows, narrow):
+    layout = Layout(Vocabulary.of("byte"), 4, include_eos=False)
+    guarded = []
+
+    def empty(shape, dtype):
+        memory = np.full(int(np.prod(shape)) + 16, 7, dtype)
+        guarded.append(memory)
+        return memory[8:-8].reshape(shape)
+
+    made = layout.expand(layout.encode(batch_of(rows), len(rows)), empty, narrow=narrow)
+    assert made["loss_mask"].tolist() == [[1, 1, 0, 0] if bases else [0] * 4 for bases in rows]
+    assert all((memory[:8] == 7).all() and (memory[-8:] == 7).all() for memory in guarded)
+
+
+def test_labels_in_the_stored_case_with_large_ids():
+    table = np.full(256, -1, np.int64)
+    table[list(b"ACGTacgt")] = np.arange(8) + 250
+    vocabulary = Vocabulary("large", lambda text: [], pad=5, table=table)
+    made = laid_out(["aCg"], vocabulary=vocabulary, seq_length=4, case="keep-in-labels")
+    assert made["tokens"][0].tolist() == [250, 251, 252, 5]
+    assert made["labels"][0].tolist() == [251, 256, 5, 5]
+
+
+def test_what_is_shown_may_have_the_id_255():
+    encoded = replace(Layout(NUCLEOTIDE, 8).encode(batch_of(["ACG"]), 1), shown=np.array([65, 255, 71], np.uint8))
+    assert Layout(NUCLEOTIDE, 8).expand(encoded)["tokens"][0].tolist()[:5] == [2, 65, 255, 71, 0]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_letter_weights_where_the_last_window_could_not_be_read(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(kernels, "_compiled", None)
+    layout = Layout(NUCLEOTIDE, 8, loss_weights={"N": 0})
+    encoded = replace(layout.encode(batch_of(["ANG", "NA"]), 2), unread=np.array([False, True]))
+    assert layout.expand(encoded)["loss_mask"].tolist() == [[1, 0, 1, 0, 0, 0, 0, 0], [0] * 8]
 
 
 def test_weights_by_base_need_one_token_a_base():

@@ -516,6 +516,13 @@ def test_a_batch_that_is_expanded_stays_as_it_is(small):
     assert all(torch.equal(value, batch[key]) for key, value in expanded(batch).items())
 
 
+def test_late_position_ids_are_as_any_other(small):
+    made = expanded(next(iter(loader(small, expand_on="device", micro_batch_size=2))))
+    assert made["position_ids"].is_contiguous()
+    row = expanded({"tokens": made["tokens"][0], "labels": made["labels"][0], "loss_mask": made["loss_mask"][0]})
+    assert torch.equal(row["position_ids"], made["position_ids"][0])
+
+
 def test_where_to_expand_is_checked(small):
     with pytest.raises(errors.ConfigurationError, match="expected 'host' or 'device'"):
         loader(small, expand_on="gpu")

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from plain import plain_reverse_complement, plain_row, write_seed_index, write_seed_shard
 
-from eden_core import EdenDataset, Ragged, Tiling, Transform, errors
+from eden_core import EdenDataset, Objective, Ragged, Tiling, Transform, errors
 from eden_sqlite.index import SqliteIndex
 
 NAME = "BCR__ECT-S1__CT1"
@@ -89,3 +89,37 @@ def test_a_transform_that_lengthens_is_caught(small):
 
     with pytest.raises(errors.PluginContractError, match=r"\(doubling\) made a row longer"):
         EdenDataset(**small.options, transforms=[Doubling()]).batch([0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda bases: {"bases": Ragged(bases.values, bases.offsets.astype(np.int32))}, "bases of uint8 with int32 offsets"),
+        (lambda bases: {"bases": Ragged(bases.values.astype(np.int64), bases.offsets)}, "bases of int64"),
+        (lambda bases: {"bases": Ragged(bases.values[:-1], bases.offsets)}, "over .* values"),
+        (lambda bases: {"weights": Ragged(np.ones(bases.values.size), bases.offsets)}, "loss weights of float64"),
+        (lambda bases: {"weights": Ragged(np.ones(2 * bases.values.size, np.float32)[::2], bases.offsets)}, "contiguous"),
+    ],
+    ids=["offsets", "values", "short", "weights", "strides"],
+)
+def test_arrays_of_another_kind_are_refused_before_others_read_them(small, change, message):
+    class Odd(Transform):
+        name = "odd"
+
+        def apply(self, batch, draws):
+            return replace(batch, **change(batch.bases))
+
+    with pytest.raises(errors.PluginContractError, match=f"'odd' gave .*{message}"):
+        EdenDataset(**small.options, transforms=[Odd(), "reverse-complement"]).batch([0, 1])
+
+
+def test_an_objective_must_answer_every_token(small):
+    class Short(Objective):
+        name = "short"
+        predicts_all = False
+
+        def choose(self, tokens, draws):
+            return tokens.values[:3], np.ones(3, bool)
+
+    with pytest.raises(errors.PluginContractError, match="objective 'short' answered .* tokens with uint8 of \\(3,\\)"):
+        EdenDataset(**small.options, objective=Short()).batch([0])

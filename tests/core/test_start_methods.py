@@ -1,9 +1,11 @@
 import multiprocessing.forkserver
+import multiprocessing.spawn
+import threading
 
 import pytest
 from in_workers import Slow
 
-from eden_core.start_methods import prepared
+from eden_core.start_methods import _main_left_out, prepared
 
 
 def preloaded(payload):
@@ -35,3 +37,31 @@ def test_what_is_sent_to_new_processes_is_pickled(start_method):
 def test_forked_processes_get_the_object_itself():
     item = [lambda: None]
     assert prepared("fork", item)[1] is item
+
+
+def enter_and_leave() -> bool:
+    with _main_left_out():
+        return True
+
+
+def test_processes_that_are_started_by_two_threads_leave_multiprocessing_as_it_was():
+    original, inside, leave = multiprocessing.spawn.get_preparation_data, threading.Barrier(2), threading.Event()
+
+    def start():
+        with _main_left_out():
+            inside.wait()
+            leave.wait()
+
+    first = threading.Thread(target=start)
+    first.start()
+    inside.wait()
+    others = []
+    second = threading.Thread(target=lambda: others.append(enter_and_leave()))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    leave.set()
+    first.join()
+    second.join()
+    assert others == [True]
+    assert multiprocessing.spawn.get_preparation_data is original

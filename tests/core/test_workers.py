@@ -259,3 +259,29 @@ def maps_slots(pid: bytes) -> bool:
         return "eden-slots" in Path(f"/proc/{int(pid)}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_any_number_of_blocks_may_be_read_ahead(small):
+    with pool(small, prefetch_factor=5000) as made:
+        some = blocks(count=1200, rows=1)
+        assert sum(encoded.rows for encoded in made.fetch(iter(some))) == len(some)
+
+
+def test_a_pool_that_was_forked_before_another_ends_at_once(small):
+    with pool(small, start_method="fork") as first, pool(small, start_method="fork") as second:
+        for made in (first, second):
+            next(made.fetch(iter(blocks())))
+        process = first._workers[0].process
+        started = time.monotonic()
+        first.close()
+        assert time.monotonic() - started < 3
+        assert process.exitcode == 0
+
+
+def test_workers_are_told_apart_from_lost_ones_when_they_are_stopped(small):
+    with pool(small) as made:
+        pass_ = made.fetch(iter(blocks()))
+        next(pass_)
+        worker = made._workers[0]
+        made.close()
+        assert "stopped" in str(worker._lost())
