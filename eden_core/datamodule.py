@@ -16,7 +16,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
 from eden_core.lightning_progress import RunProgress, trained_batches
 from eden_core.loader import EdenLoader
-from eden_core.manifest import check_plugins, index_place
+from eden_core.manifest import check_plugins, index_place, index_plugin, store_plugin
 from eden_core.mixture import Anchor
 from eden_core.parallel import data_parallel_rank
 from eden_core.sampler import sizes_that_fit
@@ -40,8 +40,8 @@ class EdenDataModule(lightning.LightningDataModule):
     the ranks is an error.
 
     Args:
-        store: name of a store plugin, or an open store.
-        index: name of an index plugin.
+        store: name of a store plugin, or an open store; None: that of `data_dir`, else "sqlite-shards".
+        index: name of an index plugin; None: that of `data_dir`, else "sqlite".
         data_dir: a folder with the shards, `train_windows.db`, `validation_windows.db` and `test_windows.db`; it supplies what
             is not given below.
         sequence_db_dir: where the store lies.
@@ -103,8 +103,8 @@ class EdenDataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        store: str | SequenceStore = "sqlite-shards",
-        index: str = "sqlite",
+        store: str | SequenceStore | None = None,
+        index: str | None = None,
         *,
         data_dir: str | None = None,
         sequence_db_dir: str | None = None,
@@ -172,13 +172,17 @@ class EdenDataModule(lightning.LightningDataModule):
             raise ConfigurationError("log_windows and log_dir are not offered by this version: leave them out")
         if resume_data not in {"continue", "restart"}:
             raise ConfigurationError(f"resume_data is {resume_data!r}; expected 'continue' or 'restart'")
-        self.save_hyperparameters(plain_arguments(arguments), logger=False)
-        self.arguments = arguments
         if data_dir is not None:
             check_plugins(data_dir, store=store, index=index)
+        if store is None:
+            arguments["store"] = "sqlite-shards" if data_dir is None else store_plugin(data_dir)
+        if index is None:
+            arguments["index"] = "sqlite" if data_dir is None else index_plugin(data_dir)
+        self.save_hyperparameters(plain_arguments(arguments), logger=False)
+        self.arguments = arguments
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
         given = {split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}
-        self.window_db_paths = index_paths(given, data_dir, index)
+        self.window_db_paths = index_paths(given, data_dir, arguments["index"])
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None

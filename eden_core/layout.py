@@ -226,22 +226,25 @@ class Layout:
         prefix, starts = encoded.batch.prefix, segments.starts
         places: list[NDArray[np.int64]] = []
         ids: list[Any] = []
+        first: list[NDArray[np.bool_]] = []
         behind = starts if self._bos is None else starts + 1
-        for token, where in (
-            (self._bos, starts),
-            (self.vocabulary.sep, (starts + segments.heads - 1)[prefix.lengths > 0]),
-            (self._eos, segments.stops - 1),
+        tagged = prefix.lengths > 0
+        for token, where, start in (
+            (self._bos, starts, starts),
+            (self.vocabulary.sep, (starts + segments.heads - 1)[tagged], starts[tagged]),
+            (self._eos, segments.stops - 1, starts),
         ):
             if token is not None and where.size:
                 places.append(where)
                 ids.append(np.full(where.size, token))
+                first.append(where == start)
         if prefix.values.size:
             places.append(np.repeat(behind - prefix.offsets[:-1], prefix.lengths) + np.arange(prefix.values.size))
             ids.append(prefix.values)
+            first.append(places[-1] == np.repeat(starts, prefix.lengths))
         if not places:
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool)
-        found = np.concatenate(places)
-        return found, np.concatenate(ids), np.isin(found, starts)
+        return np.concatenate(places), np.concatenate(ids), np.concatenate(first)
 
     def _heads(self, prefix_lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens before the first base."""

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from eden_core.errors import ConfigurationError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
@@ -19,6 +22,18 @@ def index_place(folder: str | Path, split: str, index: str | WindowIndex = "sqli
 def index_suffix(index: str | WindowIndex) -> str:
     """Return how the names of an index's files end."""
     return (index if isinstance(index, WindowIndex) else installed_plugins().index_class(index)).suffix
+
+
+def store_plugin(folder: str | Path) -> str:
+    """Return the name of a folder's store plugin: as it was prepared, else as it was imported, else "sqlite-shards"."""
+    manifest, sources = read_manifest(folder), Path(folder) / "sources.parquet"
+    if manifest is not None:
+        return str(manifest["store"])
+    try:
+        settings = pq.read_table(sources, columns=["settings"]).slice(0, 1).column("settings").to_pylist()
+        return str(json.loads(settings[0])["store"])
+    except (OSError, ValueError, LookupError, TypeError, pa.ArrowException):
+        return "sqlite-shards"
 
 
 def index_plugin(folder: str | Path) -> str:
@@ -56,9 +71,10 @@ def check_plugins(folder: str | Path, **named: object) -> None:
         named: kind -> name of a plugin, or an open object, which knows best.
     """
     manifest = read_manifest(folder)
-    for kind, name in named.items():
-        if manifest is not None and isinstance(name, str) and manifest[kind] != name:
-            raise ConfigurationError(
-                f"{folder} was prepared with {kind} {manifest[kind]!r}, and {kind}={name!r} is asked for: give "
-                f"{kind}={manifest[kind]!r}"
-            )
+    if manifest is None:
+        return
+    wrong = {kind: name for kind, name in named.items() if isinstance(name, str) and manifest[kind] != name}
+    if wrong:
+        made = ", ".join(f"{kind}={manifest[kind]!r}" for kind in wrong)
+        asked = ", ".join(f"{kind}={name!r}" for kind, name in wrong.items())
+        raise ConfigurationError(f"{folder} was prepared with {made}, and {asked} is asked for: leave them out, or give {made}")

@@ -10,13 +10,14 @@ from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOpti
 from eden_core.cli.progress import bar
 from eden_core.contigs import CONTIGS
 from eden_core.listing import list_contigs
+from eden_core.manifest import store_plugin
 
 
 def contigs_command(
     *,
     location: Annotated[Path, typer.Argument(help="Directory of the shards.", metavar="DIR")],
     out: Annotated[Path | None, typer.Option(help="Table to write [default: DIR/contigs.parquet].", metavar="FILE")] = None,
-    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     digests: Annotated[bool, typer.Option("--digests", help="Read all bases, for digests and counts of letters.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing table.")] = False,
     executor: ExecutorOption = "local",
@@ -27,7 +28,9 @@ def contigs_command(
     table = location / CONTIGS if out is None else out
     factory = executor_of(executor, workers, scheduler)
     with bar("samples") as progress:
-        summary = list_contigs(location, factory, out=table, store=store, digests=digests, force=force, progress=progress)
+        summary = list_contigs(
+            location, factory, out=table, store=store or store_plugin(location), digests=digests, force=force, progress=progress
+        )
     print(f"{table}")
     print(f"  samples  {summary.samples:>16,}")
     print(f"  contigs  {summary.contigs:>16,}")

@@ -10,7 +10,7 @@ import typer
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.doctor import examine
 from eden_core.doctor.findings import Finding, Job, Level
-from eden_core.manifest import index_plugin
+from eden_core.manifest import index_plugin, store_plugin
 
 _INDENT = " " * 10
 
@@ -23,7 +23,7 @@ def doctor(
     prefetch_factor: Annotated[int, typer.Option(min=1, help="Batches that a worker reads ahead.")] = 2,
     seq_length: Annotated[int | None, typer.Option(min=1, help="Tokens a row [default: the window size].")] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes of the job on this machine.")] = 1,
-    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the folder was made with].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     executor: ExecutorOption = "local",
@@ -34,7 +34,11 @@ def doctor(
     job = Job(micro_batch_size, num_workers, prefetch_factor, ranks, seq_length)
     found = []
     for finding in examine(
-        folder, job, executor_of(executor, workers, scheduler), store=store, index=index or index_plugin(folder)
+        folder,
+        job,
+        executor_of(executor, workers, scheduler),
+        store=store or store_plugin(folder),
+        index=index or index_plugin(folder),
     ):
         found.append(finding)
         if not as_json:

@@ -13,7 +13,7 @@ from eden_core.errors import ConfigurationError
 from eden_core.inspecting import IndexReport, LengthClass, PackingReport, index_files, inspect_index, inspect_packing
 from eden_core.inspecting.describing import Lookup, describe
 from eden_core.inspecting.recognizing import recognize
-from eden_core.manifest import index_plugin
+from eden_core.manifest import index_plugin, store_plugin
 from eden_core.planning import Packing
 from eden_core.sources import SourceSettings
 from eden_core.window_lengths import LengthSource
@@ -33,7 +33,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     sequence_db_dir: Annotated[str | None, typer.Option(help="Where the store lies [default: beside the index].")] = None,
     contigs: Annotated[str | None, typer.Option(help="Table with the lengths of contigs.", metavar="FILE")] = None,
-    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the files say].")] = None,
 ) -> None:
     """Say what a file or folder is, what it holds and what to do with it next. Bases are not read."""
@@ -41,7 +41,8 @@ def inspect(
     chosen = Packing(kind, pack_by, pad_segments_to, separate_segments, split_windows)
     if not packing and (seq_length is not None or use_control_tags or chosen != Packing("thd")):
         raise ConfigurationError("the options of rows go with --packing: without it, an index is described as it is")
-    lookup = Lookup(store, index, sequence_db_dir, contigs, all_shards)
+    folder = Path(sequence_db_dir) if sequence_db_dir is not None else path if path.is_dir() else path.parent
+    lookup = Lookup(store or store_plugin(folder), index, sequence_db_dir, contigs, all_shards)
     if packing:
         plugin = index or (index_plugin(path) if path.is_dir() else recognize(path).facts.get("plugin", "sqlite"))
         lookup = replace(lookup, index=plugin)

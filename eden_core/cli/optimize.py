@@ -8,6 +8,7 @@ import typer
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
 from eden_core.errors import FormatError
+from eden_core.manifest import store_plugin
 from eden_core.optimizing import optimize_store
 
 
@@ -17,7 +18,7 @@ def optimize_command(
     out: Annotated[
         Path | None, typer.Option(help="Write all shards to another directory, and leave these.", metavar="DIR2")
     ] = None,
-    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     force: Annotated[bool, typer.Option("--force", help="Rewrite fast shards too, and replace other ones in DIR2.")] = False,
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -26,7 +27,9 @@ def optimize_command(
     """Rewrite slow shards so that any window is read in a few pages; what they hold stays the same."""
     factory = executor_of(executor, workers, scheduler)
     with bar("shards") as progress:
-        report = optimize_store(location, factory, out=out, store=store, force=force, progress=progress)
+        report = optimize_store(
+            location, factory, out=out, store=store or store_plugin(location), force=force, progress=progress
+        )
     print(f"{out or location}")
     print(f"  shards rewritten  {report.rewritten:>16,}")
     print(f"  fast already      {report.skipped:>16,}")

@@ -16,6 +16,7 @@ from eden_core.cli.progress import bar
 from eden_core.interfaces import ExecutorFactory
 from eden_core.leakage import Leakage, check_leakage
 from eden_core.leakage.pairs import LeakingPair
+from eden_core.manifest import store_plugin
 from eden_core.splitting import split_contigs
 from eden_core.splitting.reports import REPORT, SplitReport
 from eden_core.splitting.rules import UNITS, SplitRules
@@ -78,7 +79,9 @@ def split_command(
         float | None,
         typer.Option(help="Fail where more of the held-out windows are like training.", metavar="FRACTION", min=0, max=1),
     ] = None,
-    store: Annotated[str, typer.Option(help="Store plugin that has the bases, to look for leakage.")] = "sqlite-shards",
+    store: Annotated[
+        str | None, typer.Option(help="Store plugin that has the bases, to look for leakage [default: that of the folder].")
+    ] = None,
     sequence_db_dir: Annotated[
         Path | None, typer.Option(help="Where the store lies [default: the folder of CONTIGS.parquet].")
     ] = None,
@@ -109,7 +112,8 @@ def split_command(
     factory = executor_of(executor, workers, scheduler) if check else None
     report = split_contigs(contigs, out, rules, force=force)
     if factory is not None:
-        report = _with_leakage(report, store, sequence_db_dir or contigs.parent, factory)
+        place = sequence_db_dir or contigs.parent
+        report = _with_leakage(report, store or store_plugin(place), place, factory)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     else:

@@ -9,7 +9,7 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
-from eden_core.manifest import index_plugin
+from eden_core.manifest import index_plugin, store_plugin
 from eden_core.verifying import Verification, verify
 
 
@@ -19,7 +19,7 @@ def verify_command(
     contigs: Annotated[
         Path | None, typer.Option(help="Table of contigs [default: DIR/contigs.parquet].", metavar="FILE")
     ] = None,
-    store: Annotated[str, typer.Option(help="Store plugin.")] = "sqlite-shards",
+    store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the folder was made with].")] = None,
     samples: Annotated[int | None, typer.Option(help="Read only so many samples, evenly chosen.", metavar="N", min=1)] = None,
     sample_share: Annotated[
@@ -37,7 +37,7 @@ def verify_command(
             data_dir,
             factory,
             contigs=contigs,
-            store=store,
+            store=store or store_plugin(data_dir),
             index=index or index_plugin(data_dir),
             samples=samples,
             sample_share=sample_share,
