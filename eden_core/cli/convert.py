@@ -9,11 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from eden_core.amounts import size_text
+from eden_core.assembly import opened_index
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
 from eden_core.contigs import CONTIGS
 from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
 from eden_core.errors import ConfigurationError
+from eden_core.manifest import index_place
+from eden_core.next_steps import data_module_call
+from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute
 
 _OPTION = "KEY=VALUE"
@@ -115,12 +119,21 @@ def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
         print(f"  carried over   {', '.join(summary.tables)}")
     for one in summary.indexes:
         _print_index(one)
-    said = [f"data_dir={str(summary.out)!r}", f"store={summary.store!r}", f"index={summary.index!r}"]
-    said += [f"store_options={options!r}"] if options else []
     check = ["eden", "verify", str(summary.out), "--store", summary.store, "--index", summary.index]
     if CONTIGS in summary.tables:
         print(f"to check it all again: {shlex.join(check)}")
-    print(f"next: EdenDataModule({', '.join(said)})")
+    made = {"store": summary.store, "index": summary.index, "seq_length": _window_size(summary)}
+    print(f"next: {data_module_call(data_dir=str(summary.out), **made, store_options=options or None)}")
+
+
+def _window_size(summary: ConversionSummary) -> int | None:
+    """Return the bases of a window of the new folder; None: it has no index."""
+    places = (index_place(summary.out, split, summary.index) for split in SPLITS)
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        return None
+    with opened_index(summary.index, str(place), None) as index:
+        return index.tiling.window_size
 
 
 def _print_index(one: ConvertedIndex) -> None:
