@@ -212,8 +212,8 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
     path, folder = str(one.path), str(one.path.parent)
     given = {"sequence_db_dir": elsewhere or folder, "train_window_db_path": path}
     given = {"data_dir": folder} if split in SPLITS and elsewhere is None else given
-    store = _store_named(Path(elsewhere or folder), lookup)
-    call = data_module_call(**given, store=store, index=plugin, seq_length=window_size)
+    named = _store_named(Path(elsewhere or folder), lookup)
+    call = data_module_call(**given, store=named, index=plugin, seq_length=window_size)
     return Description(one.kind, path, report.bytes, facts, report, following=(call,))
 
 

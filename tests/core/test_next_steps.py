@@ -6,6 +6,7 @@ from data_folders import make_folder
 from in_threads import InThread
 from typer.testing import CliRunner
 
+from eden_arrow.index import ArrowIndex
 from eden_core import EdenDataModule, Tiling
 from eden_core.cli import convert, import_, split
 from eden_core.importing.source_files import find_source_files
@@ -14,6 +15,7 @@ from eden_core.inspecting.describing import Lookup, describe
 from eden_core.next_steps import precompute_command
 from eden_core.preparing import PrepareSettings, prepare
 from eden_core.splitting.rules import SplitRules
+from eden_sqlite.index import SqliteIndex
 
 
 @pytest.fixture
@@ -79,6 +81,18 @@ def test_import_and_split_follow_the_folder(folder, tmp_path):
         "--index",
         "arrow",
     ]
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_an_index_is_converted_by_the_plugin_that_wrote_it(folder, tmp_path, prepared):
+    if not prepared:
+        (folder / "eden.json").unlink()
+    stored = [] if prepared else ["--from-store", "arrow-shards"]
+    out = tmp_path / "x.db"
+    lines = invoked(convert.convert_command, folder / "train_windows.arrow", out, "--index", "sqlite", *stored)
+    assert lines[0] == str(out)
+    with SqliteIndex(str(out)) as new, ArrowIndex(str(folder / "train_windows.arrow")) as old:
+        assert len(new) == len(old) > 0
 
 
 def test_convert_names_the_length_of_rows(tmp_path):
