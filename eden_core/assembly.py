@@ -163,6 +163,13 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
     return int(value)
 
 
+def true_or_false(name: str, value: Any) -> bool:
+    """Return whether something is wanted, or raise `ConfigurationError` where an argument is neither True nor False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} is {value!r}; expected True or False")
+    return value
+
+
 def check_tiling(
     index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary, *, packed: bool = False
 ) -> None:

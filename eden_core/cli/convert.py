@@ -9,11 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from eden_core.amounts import size_text
+from eden_core.assembly import opened_index
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
 from eden_core.contigs import CONTIGS
 from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
 from eden_core.errors import ConfigurationError
+from eden_core.inspecting.recognizing import recognize
+from eden_core.manifest import index_place, index_suffix, read_manifest
+from eden_core.next_steps import data_module_call
+from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute
 
 _OPTION = "KEY=VALUE"
@@ -26,10 +31,11 @@ def convert_command(
     store: Annotated[str | None, typer.Option(help="Store plugin to convert to [default: as it is].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin to convert to [default: as it is].")] = None,
     from_store: Annotated[
-        str | None, typer.Option(help="Store plugin that reads the folder [default: as eden.json says, else sqlite-shards].")
+        str | None, typer.Option(help="Store plugin that reads it [default: as eden.json says, else sqlite-shards].")
     ] = None,
     from_index: Annotated[
-        str | None, typer.Option(help="Index plugin that reads it [default: as eden.json says, else sqlite].")
+        str | None,
+        typer.Option(help="Index plugin that reads it [default: as eden.json or the index itself says, else sqlite]."),
     ] = None,
     store_option: Annotated[
         list[str] | None, typer.Option(help="Option of the new store; may be repeated.", metavar=_OPTION)
@@ -76,9 +82,20 @@ def convert_command(
     _refuse_given({"--store": store, "--store-option": store_option}, f"{source} is no folder")
     if index is None:
         raise ConfigurationError("nothing says what to convert to: give --index")
-    place = StoreAt(from_store or "sqlite-shards", absolute(source.parent if store_dir is None else store_dir), old_options)
+    folder = source.parent if store_dir is None else store_dir
+    manifest = read_manifest(folder) or {"store": "sqlite-shards"}
+    place = StoreAt(from_store or manifest["store"], absolute(folder), old_options)
     table = None if contigs is None else absolute(contigs)
-    _print_index(convert_index(IndexTask(absolute(source), absolute(out), from_index or "sqlite", index, place, table, force)))
+    read_by = from_index or _plugin_of(source)
+    _print_index(convert_index(IndexTask(absolute(source), absolute(out), read_by, index, place, table, force)))
+
+
+def _plugin_of(index: Path) -> str:
+    """Return the plugin that reads an index: as the folder was prepared, if its files end so, else as the file itself says."""
+    manifest = read_manifest(index.parent)
+    if manifest is not None and index_suffix(manifest["index"]) == index.suffix:
+        return str(manifest["index"])
+    return str(recognize(index).facts.get("plugin", "sqlite"))
 
 
 def _refuse_given(options: dict[str, object], why: str) -> None:
@@ -115,12 +132,21 @@ def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
         print(f"  carried over   {', '.join(summary.tables)}")
     for one in summary.indexes:
         _print_index(one)
-    said = [f"data_dir={str(summary.out)!r}", f"store={summary.store!r}", f"index={summary.index!r}"]
-    said += [f"store_options={options!r}"] if options else []
     check = ["eden", "verify", str(summary.out), "--store", summary.store, "--index", summary.index]
     if CONTIGS in summary.tables:
         print(f"to check it all again: {shlex.join(check)}")
-    print(f"next: EdenDataModule({', '.join(said)})")
+    made = {"store": summary.store, "index": summary.index, "seq_length": _window_size(summary)}
+    print(f"next: {data_module_call(data_dir=str(summary.out), **made, store_options=options or None)}")
+
+
+def _window_size(summary: ConversionSummary) -> int | None:
+    """Return the bases of a window of the new folder; None: it has no index."""
+    places = (index_place(summary.out, split, summary.index) for split in SPLITS)
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        return None
+    with opened_index(summary.index, str(place), None) as index:
+        return index.tiling.window_size
 
 
 def _print_index(one: ConvertedIndex) -> None:

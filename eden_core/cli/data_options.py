@@ -13,7 +13,7 @@ from eden_core.manifest import index_place, index_plugin, read_manifest
 from eden_core.sources import sources_of_split
 
 OPTION_HELP = "argument of EdenDataset, such as rc_aug=true; repeatable."
-DataOption = Annotated[list[str] | None, typer.Option("--option", help=OPTION_HELP.capitalize(), metavar="NAME=VALUE")]
+DataOption = Annotated[list[str] | None, typer.Option("--option", help=f"An {OPTION_HELP}", metavar="NAME=VALUE")]
 
 
 def options_of(given: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from eden_core.importing import ImportSummary, import_files
 from eden_core.importing.source_files import find_source_files
 from eden_core.importing.task import Counts, ImportOptions
 from eden_core.manifest import index_plugin, index_suffix
+from eden_core.next_steps import precompute_command
 from eden_core.records import RecordFields
 
 _LISTED_SAMPLES = 20
@@ -166,7 +167,7 @@ def _notes(counts: Counts, other_letters: str) -> list[str]:
 def _next_command(summary: ImportSummary) -> str:
     contigs, bases = summary.counts.contigs, summary.counts.bases
     if contigs < _ENOUGH_TO_SPLIT and bases < _ENOUGH_FOR_REGIONS:
-        command = shlex.join(["eden-precompute", str(summary.contigs), str(summary.out / "train_windows.db")])
+        command = precompute_command(summary.contigs, summary.out, "train")
         return f"{command}   (to hold a part out, before that: eden split --by region --block BASES)"
     by_region = ["--by", "region"] if contigs < _ENOUGH_TO_SPLIT else []
     return shlex.join(["eden", "split", str(summary.contigs), "--out", str(summary.out), *by_region])

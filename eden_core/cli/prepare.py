@@ -12,6 +12,7 @@ from eden_core.cli.precompute import StrideOption
 from eden_core.cli.progress import import_bar
 from eden_core.importing.source_files import find_source_files
 from eden_core.importing.task import ImportOptions
+from eden_core.next_steps import data_module_call
 from eden_core.preparing import PrepareSettings, PrepareSummary, prepare
 from eden_core.records import RecordFields
 from eden_core.splitting.rules import SplitRules
@@ -96,16 +97,11 @@ def _print(summary: PrepareSummary, out: Path) -> None:
         print(f"by region: blocks of {split['block']:,} bases, {split['guard']:,} bases left out where splits meet")
     state = "was there already" if summary.unchanged else f"{summary.seconds:.2f} seconds"
     print(f"{out / 'eden.json'}  ({state})")
-    print(f"next: EdenDataModule(data_dir={str(out)!r}{_further_arguments(summary)})")
+    manifest = summary.manifest
+    made = {"store": manifest["store"], "index": manifest["index"], "seq_length": manifest["tiling"]["window_size"]}
+    print(f"next: {data_module_call(data_dir=str(out), **made)}")
 
 
 def _row(name: str, part: dict[str, Any], out: Path) -> str:
     numbers = f"{part['contigs']:>12,}{part['bases']:>17,}{part['share']:>9.2%}{part['windows']:>13,}"
     return f"{name:<12}{numbers}{part['bases_never_seen']:>13,}  {out / part['index']}"
-
-
-def _further_arguments(summary: PrepareSummary) -> str:
-    """Return what is not as `EdenDataModule` has it by default."""
-    manifest, defaults = summary.manifest, {"store": "sqlite-shards", "index": "sqlite", "seq_length": DEFAULT_WINDOW_SIZE}
-    made = {"store": manifest["store"], "index": manifest["index"], "seq_length": manifest["tiling"]["window_size"]}
-    return "".join(f", {name}={value!r}" for name, value in made.items() if value != defaults[name])

@@ -1,7 +1,6 @@
 """`eden split`: contigs are divided into training, validation and test."""
 
 import json
-import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from eden_core.interfaces import ExecutorFactory
 from eden_core.leakage import Leakage, check_leakage
 from eden_core.leakage.pairs import LeakingPair
 from eden_core.manifest import store_plugin
+from eden_core.next_steps import precompute_command
 from eden_core.splitting import split_contigs
 from eden_core.splitting.reports import REPORT, SplitReport
 from eden_core.splitting.rules import UNITS, SplitRules
@@ -150,7 +150,7 @@ def _print(report: SplitReport, out: Path, seconds: float) -> None:
     print(f"{seconds:.2f} seconds; report: {out / REPORT}")
     print("next:")
     for name, part in report.splits.items():
-        print(f"  {shlex.join(['eden-precompute', str(part.location), str(out / f'{name}_windows.db')])}")
+        print(f"  {precompute_command(part.location, out, name)}")
 
 
 def _left_out(report: SplitReport) -> Iterator[str]:

@@ -21,10 +21,10 @@ from eden_core.inspecting.recognizing import TAKEN, Kind, Recognized, recognize
 from eden_core.inspecting.store_contents import bytes_below, has_few_shards, listed_contigs, shard_facts, slow_shards, spread
 from eden_core.interfaces import SequenceStore
 from eden_core.manifest import index_place, index_plugin, read_manifest
+from eden_core.next_steps import data_module_call, precompute_command
 from eden_core.runs import read_runs
 from eden_core.splitting.reports import read_report
 from eden_core.splitting.words import SPLITS
-from eden_core.tiling import DEFAULT_WINDOW_SIZE
 from eden_core.window_lengths import LengthSource
 
 _FEW = 40
@@ -210,10 +210,11 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
     split = one.path.stem.removesuffix("_windows")
     elsewhere = lookup.sequence_db_dir
     path, folder = str(one.path), str(one.path.parent)
-    given = f"sequence_db_dir={(elsewhere or folder)!r}, train_window_db_path={path!r}"
-    given = f"data_dir={folder!r}" if split in SPLITS and elsewhere is None else given
-    given += "" if plugin == "sqlite" else f", index={plugin!r}"
-    return Description(one.kind, path, report.bytes, facts, report, following=(_data_module(given, window_size),))
+    given = {"sequence_db_dir": elsewhere or folder, "train_window_db_path": path}
+    given = {"data_dir": folder} if split in SPLITS and elsewhere is None else given
+    named = _store_named(Path(elsewhere or folder), lookup)
+    call = data_module_call(**given, store=named, index=plugin, seq_length=window_size)
+    return Description(one.kind, path, report.bytes, facts, report, following=(call,))
 
 
 def _contigs(one: Recognized) -> Description:
@@ -222,13 +223,12 @@ def _contigs(one: Recognized) -> Description:
     long = report.lengths is not None and report.lengths.bases >= _ENOUGH_FOR_REGIONS
     by_region = ["--by", "region"] if report.contigs < _FEW and long else []
     split = shlex.join(["eden", "split", str(one.path), "--out", str(target), *by_region])
-    whole = shlex.join(["eden-precompute", str(one.path), str(target / "train_windows.db")])
+    whole = precompute_command(one.path, target, "train")
     return _of_table(one, report, split if report.contigs >= _FEW or long else whole)
 
 
 def _split(one: Recognized) -> Description:
-    command = ["eden-precompute", str(one.path), str(one.path.with_name(f"{one.path.stem}_windows.db"))]
-    return _of_table(one, count_table(one.path), shlex.join(command))
+    return _of_table(one, count_table(one.path), precompute_command(one.path, one.path.parent))
 
 
 def _of_table(one: Recognized, report: ContigReport, following: str) -> Description:
@@ -242,8 +242,8 @@ def _runs(one: Recognized) -> Description:
         runs += batch.num_rows
         bases += pc.sum(pc.subtract(batch.column("end"), batch.column("start"))).as_py() or 0
     argument = "max_n_fraction" if one.path.stem == "n_runs" else "max_soft_masked_fraction"
-    following = (f"EdenDataModule(data_dir={str(one.path.parent)!r}, {argument}=0.1)",)
-    return Description(one.kind, str(one.path), one.path.stat().st_size, {"runs": runs, "bases": bases}, following=following)
+    call = data_module_call(data_dir=str(one.path.parent), **_as_prepared(one.path.parent), **{argument: 0.1})
+    return Description(one.kind, str(one.path), one.path.stat().st_size, {"runs": runs, "bases": bases}, following=(call,))
 
 
 def _imported_files(one: Recognized) -> Description:
@@ -260,9 +260,8 @@ def _manifest(one: Recognized) -> Description:
         f"{name}, as prepared": f"{part['windows']:,} windows of {part['bases']:,} bases"
         for name, part in manifest["splits"].items()
     }
-    given = f"data_dir={str(one.path.parent)!r}" + ("" if facts["index"] == "sqlite" else f", index={facts['index']!r}")
-    following = (_data_module(given, manifest["tiling"]["window_size"]),)
-    return Description(one.kind, str(one.path), one.path.stat().st_size, facts, following=following)
+    call = data_module_call(data_dir=str(one.path.parent), **_as_prepared(one.path.parent))
+    return Description(one.kind, str(one.path), one.path.stat().st_size, facts, following=(call,))
 
 
 def _report(one: Recognized) -> Description:
@@ -314,25 +313,34 @@ _DESCRIBED = {
 }
 
 
-def _data_module(given: str, window_size: int) -> str:
-    """Return how the data module is made; its rows have `DEFAULT_WINDOW_SIZE` tokens unless said otherwise."""
-    return f"EdenDataModule({given}{'' if window_size == DEFAULT_WINDOW_SIZE else f', seq_length={window_size}'})"
+def _as_prepared(folder: Path) -> dict[str, Any]:
+    """Return the arguments of a data module that the manifest of a folder gives, if it has one."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return {}
+    return {"store": manifest["store"], "index": manifest["index"], "seq_length": manifest["tiling"]["window_size"]}
+
+
+def _store_named(folder: Path, lookup: Lookup) -> str:
+    """Return the name of a folder's store: as it was prepared, else as it is looked up."""
+    return str((read_manifest(folder) or {"store": lookup.store})["store"])
 
 
 def _of_data(path: Path, kinds: set[str], lookup: Lookup) -> Iterator[str]:
     """Yield what is to be done next in a folder that holds these."""
     if Kind.INDEX in kinds:
         plugin = lookup.index or index_plugin(path)
-        given = f"data_dir={str(path)!r}" + ("" if plugin == "sqlite" else f", index={plugin!r}")
         place = next((place for place in (index_place(path, split, plugin) for split in SPLITS) if place.exists()), None)
         if place is not None:
             with opened_index(plugin, str(place), None) as index:
-                yield _data_module(given, index.tiling.window_size)
+                window_size = index.tiling.window_size
+            store = _store_named(path, lookup)
+            yield data_module_call(data_dir=str(path), store=store, index=plugin, seq_length=window_size)
         yield shlex.join(["eden", "doctor", str(path)])
     elif Kind.SPLIT in kinds:
         for split in SPLITS:
             if (path / f"{split}.parquet").exists():
-                yield shlex.join(["eden-precompute", str(path / f"{split}.parquet"), str(path / f"{split}_windows.db")])
+                yield precompute_command(path / f"{split}.parquet", path)
     elif Kind.CONTIGS in kinds:
         yield shlex.join(["eden", "split", str(path / CONTIGS), "--out", str(path)])
     elif Kind.STORE in kinds:

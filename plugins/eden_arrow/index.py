@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eden_arrow.contig_file import FORMAT, REBUILD, VERSION, ContigFile
 from eden_arrow.directory import Directory
 from eden_arrow.tilings import PLACINGS, Placement, chosen_tiling
+from eden_core.assembly import true_or_false
 from eden_core.atomic import atomic_path
 from eden_core.batch import Windows
 from eden_core.contigs import OrderCheck, first_rows
@@ -69,7 +70,8 @@ class ArrowIndex(WindowIndex):
         placing: str = "grid",
     ) -> None:
         super().__init__(location)
-        self.io, self.allow_gaps, self.intervals, self.placing = io, allow_gaps, intervals, placing
+        self.io, self.intervals, self.placing = io, intervals, placing
+        self.allow_gaps = true_or_false("allow_gaps", allow_gaps)
         self.window_size, self.stride, self.min_length, self.keep_tail = window_size, stride, min_length, keep_tail
         self.reserve = reserve
         if placing not in PLACINGS or (placing == "start" and intervals is None):

@@ -19,6 +19,7 @@ from eden_arrow.open_files import IO
 from eden_arrow.parts import remove_part, write_part
 from eden_arrow.reading import Stretches, copy_packed, copy_plain
 from eden_arrow.shard_files import sample_batches
+from eden_core.assembly import true_or_false, whole_number
 from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import SCHEMA
 from eden_core.errors import ConfigurationError, ShardNotFoundError, StaleIndexError
@@ -48,7 +49,7 @@ class ArrowShards(SequenceStore):
         max_open_files: files that this process keeps open, least recently used closed first.
 
     Raises:
-        ConfigurationError: an option is out of its range.
+        ConfigurationError: an option is out of its range, or of another type.
     """
 
     name: ClassVar[str] = "arrow-shards"
@@ -59,12 +60,10 @@ class ArrowShards(SequenceStore):
         super().__init__(location)
         if io not in IO:
             raise ConfigurationError(f"io={io!r}: expected one of {', '.join(IO)}")
-        if shard_bytes < 1 or max_open_files < 1:
-            raise ConfigurationError(f"shard_bytes={shard_bytes}, max_open_files={max_open_files}: each must be 1 or more")
         self.io = io
-        self.packed = packed
-        self.shard_bytes = shard_bytes
-        self.max_open_files = max_open_files
+        self.packed = true_or_false("packed", packed)
+        self.shard_bytes = whole_number("shard_bytes", shard_bytes, least=1)
+        self.max_open_files = whole_number("max_open_files", max_open_files, least=1)
         self._folder = StoreFolder(self.location)
         self._contents: StoreContents | None = None
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eden_core.assembly import true_or_false
 from eden_core.errors import ConfigurationError
 from eden_core.tiling import Tiling, default_stride
 
@@ -13,6 +15,8 @@ Columns = Mapping[str, NDArray[np.int64]]
 
 PLACINGS = ("grid", "start")
 """how windows may be placed in intervals"""
+MOST_BASES = 1 << 48
+"""what a number of bases may be: sums of several, and of places in sequences, stay below 2**63"""
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ def chosen_tiling(
     """Return the tiling that options ask for; what they leave out is as built, the stride as a new window size needs it.
 
     Raises:
-        ConfigurationError: rows would leave bases between windows unread, without `allow_gaps`.
+        ConfigurationError: an option is no number of bases, or bases between windows would stay unread, without `allow_gaps`.
     """
-    given = {"window_size": window_size, "stride": stride, "min_length": min_length, "keep_tail": keep_tail, "reserve": reserve}
-    wrong = {name: value for name, value in given.items() if value is not None and not isinstance(value, int)}
+    given = {"window_size": window_size, "stride": stride, "min_length": min_length, "reserve": reserve}
+    wrong = {name: value for name, value in given.items() if value is not None and not _is_count(value)}
     if wrong:
-        raise ConfigurationError(", ".join(f"{name} is {value!r}" for name, value in wrong.items()) + "; expected integers")
+        found = ", ".join(f"{name} is {value!r}" for name, value in wrong.items())
+        raise ConfigurationError(f"{found}; expected integers of up to {MOST_BASES:,}")
+    given["keep_tail"] = None if keep_tail is None else true_or_false("keep_tail", keep_tail)
     if stride is None and window_size not in {None, built.window_size}:
         given["stride"] = default_stride(int(window_size or 0))
     chosen = replace(built, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -81,3 +87,7 @@ def chosen_tiling(
             "index option allow_gaps"
         )
     return chosen
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value <= MOST_BASES

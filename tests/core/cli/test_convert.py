@@ -29,10 +29,7 @@ def test_the_summary_of_a_folder(invoke, tmp_path):
         ["bases", f"{sum(map(len, bases_of(folder).values())):,}"],
     ]
     assert f"{out}/train_windows.db" in lines
-    assert lines[-1] == (
-        f"next: EdenDataModule(data_dir={str(out)!r}, store='sqlite-shards', index='sqlite', "
-        "store_options={'max_open_files': 7})"
-    )
+    assert lines[-1] == (f"next: EdenDataModule(data_dir={str(out)!r}, seq_length=512, store_options={{'max_open_files': 7}})")
     assert bases_of(out) == bases_of(folder)
     assert json.loads((out / "conversion.json").read_text())["plan"]["to"]["options"] == {"max_open_files": 7}
     again = invoke(folder, out, "--store", "sqlite-shards", "--store-option", "max_open_files=7").stdout.splitlines()

@@ -129,7 +129,11 @@ def test_gaps_must_be_asked_for(built):
     ("options", "message"),
     [
         ({"window_size": "10"}, "window_size is '10'; expected integers"),
+        ({"window_size": 2**70}, "window_size is 1180591620717411303424; expected integers of up to"),
+        ({"stride": True}, "stride is True; expected integers"),
         ({"window_size": 0}, "at least 1 base"),
+        ({"allow_gaps": "no"}, "allow_gaps is 'no'; expected True or False"),
+        ({"keep_tail": 2}, "keep_tail is 2; expected True or False"),
         ({"min_length": 1000}, "not one window: no sequence has 1000 bases or more"),
         ({"placing": "start"}, "with intervals"),
         ({"placing": "middle"}, "placing is 'middle'"),

@@ -212,6 +212,20 @@ def test_the_table_is_checked_too(written, shards):
         [store.check_shard(sample) for sample in ("S1", "S2")]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"packed": "no"}, "packed is 'no'; expected True or False"),
+        ({"max_open_files": "7"}, "max_open_files is '7'; expected an integer of 1 or more"),
+        ({"shard_bytes": None}, "shard_bytes is None"),
+        ({"shard_bytes": 1.5}, "shard_bytes is 1.5"),
+    ],
+)
+def test_options_without_a_meaning(tmp_path, options, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
+        ArrowShards(str(tmp_path), **options)
+
+
 def test_open_files_are_bounded(written, shards):
     sequences = {f"B__X-S{n}__1": b"ACGT" * n for n in range(1, 60)}
     store = written(sequences, shard_bytes=1, max_open_files=5)
