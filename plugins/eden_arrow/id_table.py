@@ -268,7 +268,8 @@ def checksums(rows: NDArray[Any]) -> NDArray[np.uint16]:
     found = rows["sample"].astype(np.uint64) << np.uint64(16) | rows["runs"]
     for name in ("digest", "check", "offset", "length"):
         found = (found ^ found >> np.uint64(32) ^ rows[name]) * _FACTOR
-    return (found >> np.uint64(48)).astype(np.uint16)
+    result: NDArray[np.uint16] = (found >> np.uint64(48)).astype(np.uint16)
+    return result
 
 
 def directory_of(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
