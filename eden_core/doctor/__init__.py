@@ -11,7 +11,7 @@ from eden_core.doctor.findings import Finding, Job, Level
 from eden_core.doctor.indexes import IndexTally, letter_findings, read_finding, row_findings, sample_findings, table_findings
 from eden_core.doctor.machine import machine_findings
 from eden_core.doctor.shards import LONG_CONTIG, ShardTally, shard_findings, tally_shards
-from eden_core.errors import EdenError, InputError, NotSupportedError, ShardNotFoundError
+from eden_core.errors import EdenError, FormatError, InputError, NotSupportedError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, SequenceStore, WindowIndex
 from eden_core.manifest import index_place
 from eden_core.tiling import DEFAULT_WINDOW_SIZE
@@ -79,7 +79,7 @@ def _indexes(folder: Path, index: str) -> tuple[dict[str, WindowIndex], list[Fin
 def _samples(store: SequenceStore) -> list[str] | Finding:
     try:
         samples = list(store.samples())
-    except ShardNotFoundError as error:
+    except (FormatError, ShardNotFoundError) as error:
         return Finding(Level.ERROR, "shards", str(error))
     except NotSupportedError as error:
         return Finding(Level.NOTE, "shards", f"{error}: they are not looked at")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from eden_core.contigs import CONTIGS, count_contigs
-from eden_core.errors import ConfigurationError, InputError
+from eden_core.errors import ConfigurationError, FormatError, InputError
 from eden_core.interfaces import ExecutorFactory
 from eden_core.manifest import MANIFEST, index_suffix
 from eden_core.plugins import installed_plugins
@@ -130,7 +130,12 @@ class _Run:
 
     def _check_shards_and_indexes(self, wanted: Callable[[int], int]) -> None:
         with installed_plugins().store(self._store, str(self._folder)) as store:
-            present = sorted(store.samples(), key=os.fsencode)
+            try:
+                present = sorted(store.samples(), key=os.fsencode)
+            except FormatError as error:
+                self.problems.add("damaged-store", str(self._folder), str(error), self._remedies.importing_all())
+                self._run([*self._indexes()])
+                return
         runs = tuple(name for name in RUN_TABLES if (self._folder / name).is_file())
         groups = group_count(count_contigs(self._table), len(present), self._factory.workers)
         with scratch_folder(self._folder, "verify") as scratch:

@@ -58,7 +58,7 @@ class StoreContents:
         self._folder = folder
         self._table: IdTable | None = None
         with suppress(FileNotFoundError, NotADirectoryError):
-            self._table = IdTable(OpenFiles(1, "pread").opened(str(folder.table)))
+            self._table = IdTable(OpenFiles(1, "pread").opened(str(folder.table)), folder.path)
         self._shards = list(self._table.shards) if self._table is not None else []
         self._files = OpenFiles(max_open_files, io, sum(shard.bytes for shard in self._shards))
         self._parts = dict.fromkeys(folder.parts(), -1)  # the number of each part's shard, once it is known

@@ -138,7 +138,7 @@ def _layout(path: str, size: int) -> tuple[dict[str, str], Layout]:
             batch = reader.get_batch(0)
             source.seek(0)
             return metadata, _places(path, size, batch, source.read_buffer(1).address)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is no Arrow file that can be read, or not whole ({error}); {REBUILD}") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_arrow.id_table import HEADER, HEADER_BYTES, MAGIC, ROW, directory_of, leading_bits
+from eden_arrow.id_table import HEADER_BYTES, ROW, checksums, directory_of, header, leading_bits
 
 ROWS_IN_MEMORY = 1 << 21
 """rows that are sorted at a time, 80 MiB"""
@@ -104,12 +104,14 @@ def write_id_table(draft: Path, rows: RowSorter, samples: bytes, repeated: Calla
             last = both[-1:]
             words = batch["digest"] >> np.uint64(64 - bits) if bits else np.zeros(batch.size, np.uint64)
             counts += np.bincount(words.astype(np.int64), minlength=counts.size)
+            batch["checksum"] = checksums(batch)
             file.write(batch.data)
-        file.write(directory_of(counts).data)
+        directory = directory_of(counts)
+        file.write(directory.data)
         begin = file.tell()
         file.write(samples)
         file.seek(0)
-        file.write(HEADER.pack(MAGIC, rows.rows, bits, begin, len(samples)))
+        file.write(header(rows.rows, bits, begin, samples, directory))
 
 
 def _in_order(rows: NDArray[Any]) -> NDArray[Any]:

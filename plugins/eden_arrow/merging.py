@@ -66,7 +66,7 @@ def merge_parts(folder: StoreFolder, shard_bytes: int) -> None:
     with folder.locked(), ExitStack() as opened:
         table = None
         if folder.table.exists():
-            table = IdTable(OpenFiles(1, "pread").opened(str(folder.table)))
+            table = IdTable(OpenFiles(1, "pread").opened(str(folder.table)), folder.path)
             opened.callback(table.close)
         parts = [read_part(folder, name) for name in folder.parts()]
         shards = () if table is None else table.shards

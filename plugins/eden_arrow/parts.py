@@ -37,7 +37,8 @@ class Part:
 
 def open_part(folder: StoreFolder, name: str) -> tuple[Part, IdTable]:
     """Open a part's table, which the caller closes."""
-    table = IdTable(OpenFiles(1, "pread").opened(str(folder.part_table(name))))
+    path = folder.part_table(name)
+    table = IdTable(OpenFiles(1, "pread").opened(str(path)), path)
     if not table.sample_count:
         return Part(name, None, None), table
     return Part(name, table.sample(0), table.shards[0]), table

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from eden_arrow.open_files import OpenFile
 from eden_arrow.two_bits import BLOCK, RUN, apply_runs, directory_bytes, unpacked
 from eden_core.batch import offsets_of
+from eden_core.errors import FormatError
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def _except(file: OpenFile, offset: int, length: int, start: int, bases: NDArray
     directory = offset + (length + 3) // 4
     before = np.frombuffer(file.read(directory + 4 * first, 4 * (last - first + 2)), "<u4").astype(np.int64)
     size = RUN.itemsize * int(before[-1] - before[0])
+    if (np.diff(before) < 0).any():
+        raise FormatError(f"{file.path} is damaged: its exceptions do not lie in order; copy the store again, or import anew")
     if size:
         begin = directory + directory_bytes(length) + RUN.itemsize * int(before[0])
         runs = np.frombuffer(file.read(begin, size), RUN)

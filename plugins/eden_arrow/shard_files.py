@@ -251,5 +251,5 @@ def _rows(
     rows = np.zeros(lengths.size, ROW)
     digests = digests_of(names)
     rows["digest"], rows["check"], rows["offset"], rows["length"] = digests[:, 0], digests[:, 1], offsets, lengths
-    rows["runs"] = np.minimum(runs, np.iinfo(np.uint32).max)
+    rows["runs"] = np.minimum(runs, np.iinfo(np.uint16).max)
     return rows

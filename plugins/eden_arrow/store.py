@@ -79,9 +79,7 @@ class ArrowShards(SequenceStore):
         try:
             return self._read(windows)
         except FileNotFoundError as error:
-            raise ShardNotFoundError(
-                f"{error.filename} is missing, and {self._folder.table} names it: copy the store again, or import anew"
-            ) from error
+            raise ShardNotFoundError(self._missing(error.filename)) from error
 
     def _read(self, windows: Windows) -> Ragged[np.uint8]:
         if not len(windows):
@@ -161,14 +159,17 @@ class ArrowShards(SequenceStore):
     def check_shard(self, sample: str) -> None:
         """Read all of a sample, compare it with its digest, and look all its ids up."""
         place = self._place(check_sample(sample))
-        check_sample_in_shard(self._opened(), place)
+        try:
+            check_sample_in_shard(self._opened(), place)
+        except FileNotFoundError as error:
+            raise ShardNotFoundError(self._missing(error.filename)) from error
 
     def shard_state(self, sample: str) -> ShardState:
         """Look at what the table says of a sample, and at the size of its shard's file."""
         place = self._place(check_sample(sample))
         path = self._opened().path(place.shard)
         note = "waits to be merged; the import that wrote it was not completed: give its command again" if place.part else None
-        return ShardState(sample, path, place.sample.bytes, unsafe=_fault(path, place.shard.bytes), note=note)
+        return ShardState(sample, path, place.sample.bytes, unsafe=self._fault(path, place.shard.bytes), note=note)
 
     def fingerprint(self) -> str:
         """Return the store's name and a digest of what its samples hold, however they are kept."""
@@ -199,6 +200,19 @@ class ArrowShards(SequenceStore):
             raise ShardNotFoundError(f"{self.location} has no shard of sample {sample!r}")
         return place
 
+    def _fault(self, path: str, size: int) -> str | None:
+        """Say what is wrong with the file of a shard."""
+        try:
+            found = Path(path).stat().st_size
+        except FileNotFoundError:
+            return self._missing(path)
+        except OSError as error:
+            return f"{path} cannot be read: {error.strerror}"
+        return None if found == size else f"{path} has {found:,} bytes instead of {size:,}: copy it again, or import anew"
+
+    def _missing(self, path: str) -> str:
+        return f"{path} is missing, and {self._folder.table} names it: copy the store again, or import anew"
+
 
 def _refuse_stale(windows: Windows, sizes: NDArray[np.int64]) -> None:
     """Raise for windows that begin outside their sequence."""
@@ -209,12 +223,3 @@ def _refuse_stale(windows: Windows, sizes: NDArray[np.int64]) -> None:
             f"the index asks for base {windows.starts[i]} of sequence {windows.sequence_ids[i]!r}, which has {sizes[i]}: it "
             "was built for other sequences; build it again with eden-precompute"
         )
-
-
-def _fault(path: str, size: int) -> str | None:
-    """Say what is wrong with the file of a shard."""
-    try:
-        found = Path(path).stat().st_size
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    return None if found == size else f"{path} has {found:,} bytes instead of {size:,}: copy it again, or import anew"

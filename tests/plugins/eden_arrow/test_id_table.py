@@ -1,13 +1,15 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 
 from eden_arrow.id_digests import digests_of
-from eden_arrow.id_table import ROW, IdTable, Sample, Shard, samples_bytes
+from eden_arrow.id_table import HEADER_BYTES, ROW, IdTable, Sample, Shard, samples_bytes
 from eden_arrow.id_table_writing import RowSorter, write_id_table
 from eden_arrow.open_files import OpenFiles
 from eden_core.errors import FormatError
 
-TOLD = samples_bytes([Sample("S1", 0, 8, 9, 1, 2, 3, "0" * 32)], [Shard("00000.arrow", 17, packed=True)], 1)
+TOLD = samples_bytes([Sample("S1", 0, 0, 5000, 1, 2, 3, "0" * 32)], [Shard("00000.arrow", 5017, packed=True)], 1)
 
 
 def rows_of(digests) -> np.ndarray:
@@ -29,7 +31,7 @@ def opened(request):
     tables = []
 
     def open_table(path):
-        tables.append(IdTable(OpenFiles(1, request.param).opened(str(path))))
+        tables.append(IdTable(OpenFiles(1, request.param).opened(str(path)), path))
         return tables[-1]
 
     yield open_table
@@ -78,17 +80,56 @@ def test_a_repeat_is_an_error(tmp_path, rows_in_memory):
 
 def test_samples_and_shards(tmp_path, opened):
     table = opened(written(tmp_path / "table", digests_of(["a"])))
-    assert table.sample(table.number_of("S1")) == Sample("S1", 0, 8, 9, 1, 2, 3, "0" * 32)
+    assert table.sample(table.number_of("S1")) == Sample("S1", 0, 0, 5000, 1, 2, 3, "0" * 32)
     assert (table.number_of("S0"), table.number_of("S2"), table.sample_names()) == (None, None, ["S1"])
-    assert (table.shards, table.next_shard) == ((Shard("00000.arrow", 17, packed=True),), 1)
+    assert (table.shards, table.next_shard) == ((Shard("00000.arrow", 5017, packed=True),), 1)
 
 
 @pytest.mark.parametrize("size", [0, 7, 4095, 4096, 5000, -1])
 def test_a_table_that_was_cut_short(tmp_path, opened, size):
     path = written(tmp_path / "table", digests_of(f"id{i}" for i in range(100)))
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(FormatError, match="no table of ids that can be read"):
+    with pytest.raises(FormatError, match="table is damaged"):
         opened(path)
+
+
+def test_a_flipped_bit_is_an_error_and_gives_no_other_place(tmp_path, opened):
+    digests = digests_of(f"id{i}" for i in range(300))
+    path = written(tmp_path / "table", digests)
+    data, rows_end = path.read_bytes(), HEADER_BYTES + 300 * ROW.itemsize
+    places = chain(range(44), range(HEADER_BYTES, rows_end, 37), range(rows_end, len(data), 7))
+    for place in places:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        try:
+            rows, found = opened(path).find(digests)
+        except FormatError as error:
+            assert f"{path} is damaged" in str(error)  # noqa: PT017 - a flipped digest hides its row instead
+            assert f"remove {path} and import anew" in str(error)  # noqa: PT017
+        else:
+            assert (place - HEADER_BYTES) % ROW.itemsize < 16
+            assert found.sum() == 299
+            assert (rows["offset"] == np.arange(300))[found].all()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "match"),
+    [
+        ("sample", 1, "sample number 1"),
+        ("offset", 5001, "lie outside"),
+        ("length", 20004, "lie outside"),
+        ("offset", 2**63, "lie"),
+    ],
+)
+def test_a_row_that_lies_outside_its_sample(tmp_path, opened, column, value, match):
+    wrong = rows_of(digests_of(["a"]))
+    wrong[column] = value
+    with RowSorter(tmp_path / "rows") as rows:
+        rows.add(wrong)
+        write_id_table(tmp_path / "table", rows, TOLD, AssertionError)
+    table = opened(tmp_path / "table")
+    for look in (lambda: table.find(digests_of(["a"])), lambda: list(table.chunks(10))):
+        with pytest.raises(FormatError, match=match):
+            look()
 
 
 def test_a_digest_is_the_same_everywhere():

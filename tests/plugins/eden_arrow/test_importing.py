@@ -1,6 +1,7 @@
 """Imports into the store: what an interrupted, repeated, replaced or abandoned one finds there."""
 
 import random
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -202,3 +203,22 @@ def test_the_doctor_looks_at_shards(run, tmp_path):
 
 def shards_finding(out):
     return next(found for found in examine(out, Job(), InThread(), store="arrow-shards") if found.about == "shards")
+
+
+def test_a_damaged_table_is_one_problem_and_goes_with_its_folder(tmp_path, run, sources):
+    run()
+    out, executor = tmp_path / "out", installed_plugins().executor("local", {"workers": 1})
+    whole = bases(out)
+    table = out / "shards" / "ids.table"
+    table.write_bytes(table.read_bytes()[:-9])
+    problems = verify(out, executor, store="arrow-shards").problems
+    assert [problem.kind for problem in problems] == ["damaged-store"]
+    found = [one.found for one in examine(out, Job(num_workers=0), executor, store="arrow-shards") if one.about == "shards"]
+    assert len(found) == 1
+    for told in (problems[0].what, found[0]):
+        assert f"or remove {out / 'shards'} and import anew" in told
+    with pytest.raises(errors.FormatError, match="and import anew"):
+        run(force=True)
+    shutil.rmtree(out / "shards")
+    run()
+    assert bases(out) == whole

@@ -223,6 +223,13 @@ def test_ids_that_are_damaged(built, io):
         list(ArrowIndex(path, io=io).contigs())
 
 
+def test_names_of_columns_that_are_damaged(built):
+    path = built(CONTIGS, TILING)
+    Path(path).write_bytes(Path(path).read_bytes().replace(b"contig_id", b"contig\xff\xfed"))
+    with pytest.raises(errors.FormatError, match="no Arrow file that can be read"):
+        ArrowIndex(path)
+
+
 def test_a_file_that_was_replaced_is_opened_again_first(built):
     path = built(CONTIGS, TILING)
     index = ArrowIndex(path)

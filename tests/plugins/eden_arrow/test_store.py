@@ -1,6 +1,7 @@
 import errno
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -199,8 +200,23 @@ def test_another_file_in_place_of_a_shard(written, shards):
 def test_a_missing_shard_is_named(written, shards):
     store = written(SEQUENCES)
     (shards / "00000.arrow").unlink()
-    with pytest.raises(errors.ShardNotFoundError, match=r"00000\.arrow is missing"):
-        read(store, ONE)
+    for look in (lambda: read(store, ONE), lambda: store.check_shard("S1")):
+        with pytest.raises(errors.ShardNotFoundError, match=r"00000\.arrow is missing, and .*ids\.table names it"):
+            look()
+    assert "00000.arrow is missing, and" in store.shard_state("S1").unsafe
+
+
+def test_a_damaged_table_says_what_to_remove_and_that_helps(written, shards):
+    store = written(SEQUENCES)
+    data = bytearray((shards / "ids.table").read_bytes())
+    data[-50] ^= 1
+    (shards / "ids.table").write_bytes(data)
+    store.close()
+    for look in (lambda: read(store, ONE), store.finish, lambda: list(store.samples())):
+        with pytest.raises(errors.FormatError, match=f"ids.table is damaged: .* or remove {shards} and import anew"):
+            look()
+    shutil.rmtree(shards)
+    assert read(written(SEQUENCES), ONE) == SEQUENCES[ONE]
 
 
 def test_the_table_is_checked_too(written, shards):
