@@ -113,7 +113,7 @@ def run(measure: Callable[[argparse.Namespace], Section], **further: dict) -> No
 def page(sections: list[Section]) -> str:
     """Return docs/performance.md."""
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    parts = [_head(today), _summary(sections)]
+    parts = [_head(today), _summary(sections), Path(__file__).with_name("unmet.md").read_text().strip()]
     for section in sections:
         parts.append(section.text.strip())
         if section.small or section.date != today:

@@ -13,7 +13,9 @@ from eden_core.benching.settings import BenchSettings
 from eden_core.errors import EdenError, FormatError, StaleIndexError
 
 LONG = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # CI may start us with it ignored
 from eden_core.benching.fresh import run_fresh
 from eden_core.benching.settings import BenchSettings
 run_fresh("measure", BenchSettings({options}, (1,), seconds=600).trial(1))

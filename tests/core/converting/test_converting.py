@@ -110,10 +110,10 @@ def test_a_prepared_folder_trains_with_the_new_plugins_alone(prepared, tmp_path)
     assert (after["store"], after["index"]) == ("text-files", "json")
     assert after["plan"] == before["plan"] | {"store": "text-files", "index": "json"}
     assert after["splits"] == before["splits"]
-    data = EdenDataModule("text-files", "json", data_dir=str(tmp_path / "out"), seq_length=512, num_workers=0)
+    data = EdenDataModule(data_dir=str(tmp_path / "out"), seq_length=512, num_workers=0)
     assert len(data.dataset("train")) == before["splits"]["train"]["windows"]
     with pytest.raises(ConfigurationError, match="text-files"):
-        EdenDataModule(data_dir=str(tmp_path / "out"), seq_length=512)
+        EdenDataModule("sqlite-shards", "sqlite", data_dir=str(tmp_path / "out"), seq_length=512)
 
 
 def test_the_manifest_says_what_reads_the_folder(prepared, tmp_path):
