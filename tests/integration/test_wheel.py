@@ -36,6 +36,7 @@ def test_it_holds_what_it_should(wheel):
     assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks", "plugins"))]
 
 
+@pytest.mark.timeout(400)  # the tests of all plugins
 def test_the_tests_pass_against_it(installed):
     code = "import eden_core, eden_sqlite; print(eden_core.__file__, eden_sqlite.__file__)"
     environment = os.environ | {"PYTHONPATH": str(installed)}

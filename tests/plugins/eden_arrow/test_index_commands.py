@@ -59,8 +59,9 @@ def test_training_reads_a_prepared_folder(prepared):
     assert len(module.dataset("train")) == len(ArrowIndex(str(prepared / "train_windows.arrow")))
     shorter = EdenDataModule(data_dir=str(prepared), index="arrow", seq_length=128, window_size=128, num_workers=0)
     assert shorter.dataset("train").locate([0]).lengths.tolist() == [126]
-    with pytest.raises(errors.ConfigurationError, match="prepared with index 'arrow'"):
-        EdenDataModule(data_dir=str(prepared), seq_length=512)
+    assert len(EdenDataModule(data_dir=str(prepared), seq_length=512).dataset("train")) == len(module.dataset("train"))
+    with pytest.raises(errors.ConfigurationError, match="prepared with index='arrow', and index='sqlite' is asked for"):
+        EdenDataModule(data_dir=str(prepared), index="sqlite", seq_length=512)
 
 
 @pytest.fixture
