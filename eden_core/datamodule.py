@@ -57,7 +57,7 @@ class EdenDataModule(lightning.LightningDataModule):
         persistent_workers: whether workers live on from epoch to epoch.
         pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: how workers start: "forkserver", "spawn" or "fork".
-        expand_on: "host", or "device": an eighth of the bytes is then moved to the device, where it becomes the same batch.
+        expand_on: "host", or "device": a ninth of the bytes is then moved to the device, where it becomes the same batch.
         rc_aug: adds the transform "reverse-complement".
         use_control_tags: adds the transform "control-tags".
         transforms: further ones, in order: names, `{"name": {option: value}}`, or `Transform` objects.

@@ -65,32 +65,19 @@ def spread(
         The place in `values` of the first byte that has no entry, where there is one: the rest is then not written.
     """
     target = tokens if tokens is not None else shifted
-    if _compiled is None or target is None:
-        return _spread(values, offsets, firsts, table, pad, tokens, shifted)
-    bad = _compiled.eden_spread(
-        _at(values), _at(offsets), _at(firsts), _n(firsts.size), _n(target.size), _n(target.shape[-1]), _n(pad), _at(table),
-        _at(tokens), _at(shifted), _n(target.itemsize == 8),
-    )  # fmt: skip
-    return None if bad < 0 else int(bad)
-
-
-def _spread(
-    values: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    firsts: NDArray[np.int64],
-    table: NDArray[np.uint8],
-    pad: int,
-    tokens: NDArray[Any] | None,
-    shifted: NDArray[Any] | None,
-) -> int | None:
+    if _compiled is not None and target is not None:
+        bad = _compiled.eden_spread(
+            _at(values), _at(offsets), _at(firsts), _n(firsts.size), _n(target.size), _n(target.shape[-1]), _n(pad), _at(table),
+            _at(tokens), _at(shifted), _n(target.itemsize == 8),
+        )  # fmt: skip
+        return None if bad < 0 else int(bad)
     # bytearray.translate is twice as fast as a gather or bytes.translate.
     entries = np.frombuffer(bytearray(values[: offsets[-1]]).translate(table.tobytes()), np.uint8)
     if entries.size and int(entries.max()) == INVALID:
         return int(np.argmax(entries == INVALID))
-    if tokens is not None:
-        scatter(entries, offsets, firsts, pad, tokens, shift=0)
-    if shifted is not None:
-        scatter(entries, offsets, firsts, pad, shifted, shift=1)
+    for shift, out in enumerate((tokens, shifted)):
+        if out is not None:
+            scatter(entries, offsets, firsts, pad, out, shift=shift)
     return None
 
 

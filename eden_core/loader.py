@@ -79,7 +79,7 @@ class EdenLoader:
         persistent_workers: whether workers live on from pass to pass.
         pin_memory: whether batches are in pinned memory; None: where there is an accelerator.
         start_method: "forkserver", "spawn" or "fork".
-        expand_on: "host", or "device": batches are then an eighth of the size, and `eden_core.expanded` makes them what they
+        expand_on: "host", or "device": batches are then a ninth of the size, and `eden_core.expanded` makes them what they
             are otherwise, bit for bit, once they are on the device.
         on_mismatch: "error" or "warn" when a loaded state belongs to other data.
         limit_batches: micro-batches, or the share of them, after which an epoch is over; None: when its rows are. `len` stays

@@ -16,7 +16,7 @@ from eden_core.contigs import CONTIGS
 from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
 from eden_core.errors import ConfigurationError
 from eden_core.inspecting.recognizing import recognize
-from eden_core.manifest import index_place, index_suffix, read_manifest
+from eden_core.manifest import index_place, index_suffix, read_manifest, store_plugin
 from eden_core.next_steps import data_module_call
 from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute
@@ -31,7 +31,7 @@ def convert_command(
     store: Annotated[str | None, typer.Option(help="Store plugin to convert to [default: as it is].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin to convert to [default: as it is].")] = None,
     from_store: Annotated[
-        str | None, typer.Option(help="Store plugin that reads it [default: as eden.json says, else sqlite-shards].")
+        str | None, typer.Option(help="Store plugin that reads it [default: what the folder was made with].")
     ] = None,
     from_index: Annotated[
         str | None,
@@ -83,8 +83,7 @@ def convert_command(
     if index is None:
         raise ConfigurationError("nothing says what to convert to: give --index")
     folder = source.parent if store_dir is None else store_dir
-    manifest = read_manifest(folder) or {"store": "sqlite-shards"}
-    place = StoreAt(from_store or manifest["store"], absolute(folder), old_options)
+    place = StoreAt(from_store or store_plugin(folder), absolute(folder), old_options)
     table = None if contigs is None else absolute(contigs)
     read_by = from_index or _plugin_of(source)
     _print_index(convert_index(IndexTask(absolute(source), absolute(out), read_by, index, place, table, force)))

@@ -17,7 +17,7 @@ from eden_core.errors import ConfigurationError, EdenError, InputError, NotSuppo
 from eden_core.importing.folder import locked_folder
 from eden_core.inspecting.store_contents import bytes_below
 from eden_core.interfaces import ExecutorFactory, SequenceStore
-from eden_core.manifest import read_manifest
+from eden_core.manifest import index_plugin, store_plugin
 from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
 from eden_core.tasks import absolute, run_tasks
@@ -92,7 +92,7 @@ def convert_folder(
         out: the new folder.
         store: name of the new store plugin; None: that of the folder.
         index: name of the new index plugin; None: that of the folder.
-        from_store: name of the store plugin that reads the folder; None: as its manifest says, else "sqlite-shards".
+        from_store: name of the store plugin that reads the folder; None: that which the folder was made with.
         from_index: name of its index plugin; None: as its manifest says, else "sqlite".
         store_options: options of the new store.
         from_store_options: options of the store that reads the folder.
@@ -111,9 +111,8 @@ def convert_folder(
     if store is None and index is None:
         raise ConfigurationError("nothing says what to convert to: give --store, or --index, or both")
     source_folder, target_folder = _places(folder, out)
-    manifest = read_manifest(source_folder) or {"store": "sqlite-shards", "index": "sqlite"}
-    source = StoreAt(from_store or manifest["store"], str(source_folder), dict(from_store_options or {}))
-    read_by = from_index or manifest["index"]
+    source = StoreAt(from_store or store_plugin(source_folder), str(source_folder), dict(from_store_options or {}))
+    read_by = from_index or index_plugin(source_folder)
     target = StoreAt(store or source.name, str(target_folder), dict(store_options or {}))
     plan = Plan(source, target, read_by, index or read_by)
     installed_plugins().find("index", plan.index)

@@ -4,8 +4,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,9 @@ class ImportFolder:
         planned = self._planned(files, stored, force=force)
         if not force:
             self._refuse_other_settings()
-        waiting = [file for file in files if not self._is_done(file, stored, planned, force=force)]
+        done = {file.sample for file in files if self._is_done(file, stored, planned, force=force)}
+        done -= self._damaged(done)
+        waiting = [file for file in files if file.sample not in done]
         if waiting and self._imported.keys() - {file.sample for file in waiting}:
             for name in (*RUN_TABLES, CONTIGS):
                 _check_readable(self.out / name)
@@ -224,6 +226,12 @@ class ImportFolder:
                 return set(store.samples())
             except NotSupportedError:
                 return {path.name for path in self.out.iterdir()}
+
+    def _damaged(self, samples: Iterable[str]) -> set[str]:
+        """Return the samples whose shards cannot be read, as far as a cheap look tells."""
+        with self.opened_store() as store, suppress(NotSupportedError):
+            return {sample for sample in samples if store.shard_state(sample).unsafe is not None}
+        return set()
 
     def opened_store(self) -> SequenceStore:
         """Return the store, open."""

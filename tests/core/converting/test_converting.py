@@ -116,6 +116,14 @@ def test_a_prepared_folder_trains_with_the_new_plugins_alone(prepared, tmp_path)
         EdenDataModule("sqlite-shards", "sqlite", data_dir=str(tmp_path / "out"), seq_length=512)
 
 
+def test_a_folder_that_was_only_imported_says_what_reads_it(made, tmp_path):
+    run(made, tmp_path / "out", "text-files")
+    run(tmp_path / "out", tmp_path / "back", "sqlite-shards")
+    assert contents(tmp_path / "back") == contents(made) | {
+        "conversion.json": (tmp_path / "back" / "conversion.json").read_bytes()
+    }
+
+
 def test_the_manifest_says_what_reads_the_folder(prepared, tmp_path):
     run(prepared, tmp_path / "out", "text-files", "json")
     run(tmp_path / "out", tmp_path / "back", "sqlite-shards", "sqlite")

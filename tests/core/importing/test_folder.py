@@ -161,6 +161,16 @@ def test_a_lost_shard_is_written_again(sources):
     assert contents(sources / "out") == before
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_damaged_shard_is_written_again(sources, force):
+    run("a.fa", "b.fa")
+    before = contents(sources / "out")
+    shard = sources / "out" / "b" / "glm_dataset_b.sqlite"
+    shard.write_bytes(shard.read_bytes()[:3000])
+    assert run("a.fa", "b.fa", force=force).unchanged == (0 if force else 1)
+    assert contents(sources / "out") == before
+
+
 def test_files_that_cannot_be_imported_do_not_stop_the_others(sources):
     good = (sources / "b.fa").read_text()
     (sources / "b.fa").write_text("no FASTA")
