@@ -99,11 +99,11 @@ class StoreContents:
         return f"{self._folder.path}{os.sep}{shard.name}"
 
     def digests(self) -> Iterator[tuple[str, str]]:
-        """Yield each sample with the digest of what it holds."""
+        """Yield each sample, in byte order, with the digest of what it holds."""
+        merged = {} if self._table is None else self._table.sample_digests()
         for sample in self.samples():
-            place = self.place_of(sample)
-            if place is not None:
-                yield sample, place.sample.digest
+            part = self._part(sample) if sample in self._parts else None
+            yield sample, merged[sample] if part is None else part.sample.digest
 
     def find(self, sequence_ids: Sequence[str]) -> Places:
         """Return where sequences lie.

@@ -178,6 +178,10 @@ class IdTable:
         names: list[str] = self._samples["sample"].to_pylist()
         return names
 
+    def sample_digests(self) -> dict[str, str]:
+        """Return all samples, in byte order, with the digest of what each holds."""
+        return dict(zip(self.sample_names(), self._samples["digest"].to_pylist(), strict=True))
+
     def find(self, digests: NDArray[np.uint64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Look ids up.
 
