@@ -3,9 +3,12 @@
    Offsets and places count items, not bytes. Windows are given in the order of their places. No function allocates, none
    keeps state, and none reads or writes outside what it is given, provided that the offsets are right. */
 
+#define _GNU_SOURCE
+#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -236,6 +239,30 @@ int64_t eden_any(const uint8_t *bytes, int64_t n, const uint8_t *table) {
 #endif
     for (; i < n; i++) any |= (bytes[i] & 0xc0) == 0x40 ? table[bytes[i]] : 1;
     return any != 0;
+}
+
+/* Copy stretches of one source. */
+void eden_gather(const uint8_t *source, const int64_t *starts, const int64_t *counts, const int64_t *places, int64_t n,
+                 uint8_t *out) {
+    for (int64_t i = 0; i < n; i++) memcpy(out + places[i], source + starts[i], (size_t)counts[i]);
+}
+
+/* Read stretches of a file as far as they are in the system's cache, and note which are there as a whole; return 0, or the
+   number of the error that ended it. */
+int64_t eden_read_cached(int64_t file, const int64_t *starts, const int64_t *counts, const int64_t *places, int64_t n,
+                         uint8_t *out, uint8_t *there) {
+#ifdef RWF_NOWAIT
+    for (int64_t i = 0; i < n; i++) {
+        struct iovec piece = {out + places[i], (size_t)counts[i]};
+        ssize_t got = preadv2((int)file, &piece, 1, (off_t)starts[i], RWF_NOWAIT);
+        if (got < 0 && errno != EAGAIN && errno != EINTR) return errno;
+        there[i] = got == (ssize_t)counts[i];
+    }
+    return 0;
+#else
+    (void)file; (void)starts; (void)counts; (void)places; (void)n; (void)out; (void)there;
+    return ENOSYS;
+#endif
 }
 
 /* Count up from 0 at each of the bounds, which ascend, up to total. */

@@ -7,6 +7,7 @@ Arrays must have the types that are named here and be contiguous; the compiled l
 
 import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def _library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError:
         return None
-    library.eden_spread.restype = library.eden_any.restype = ctypes.c_int64
-    for name in ("eden_spread_weights", "eden_flip", "eden_count_up", "eden_walk", "eden_mark"):
+    for name in ("eden_spread", "eden_any", "eden_read_cached"):
+        getattr(library, name).restype = ctypes.c_int64
+    for name in ("eden_gather", "eden_spread_weights", "eden_flip", "eden_count_up", "eden_walk", "eden_mark"):
         getattr(library, name).restype = None
     return library
 
@@ -181,6 +183,62 @@ def may_have(values: NDArray[np.uint8], flags: NDArray[np.uint8]) -> bool:
     if _compiled is not None:
         return bool(_compiled.eden_any(_at(values), _n(values.size), _at(flags)))
     return bool(values.size and max(bytearray(values).translate(flags.tobytes())))
+
+
+def gather(
+    source: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    places: NDArray[np.int64],
+) -> None:
+    """Copy stretches of one array, such as a mapped file, to places of another; that they lie within both is not checked.
+
+    Args:
+        source: uint8 [n].
+        starts: int64 [W], where the stretches begin.
+        counts: int64 [W], their bytes.
+        out: uint8, written.
+        places: int64 [W], where each goes.
+    """
+    if _compiled is not None:
+        _compiled.eden_gather(_at(source), _at(starts), _at(counts), _at(places), _n(starts.size), _at(out))
+        return
+    for start, count, place in zip(starts.tolist(), counts.tolist(), places.tolist(), strict=True):
+        out[place : place + count] = source[start : start + count]
+
+
+def read_cached(
+    file: int, starts: NDArray[np.int64], counts: NDArray[np.int64], out: NDArray[np.uint8], places: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Read stretches of an open file as far as they are in the system's cache, without waiting for the disk.
+
+    Args:
+        file: its descriptor.
+        starts: int64 [W], where the stretches begin in the file.
+        counts: int64 [W], their bytes.
+        out: uint8, written.
+        places: int64 [W], where each goes.
+
+    Returns:
+        The numbers of the stretches that are not there as a whole, int64.
+
+    Raises:
+        OSError: reading failed, or the file system does not tell what is cached (EOPNOTSUPP, EINVAL, ENOSYS).
+    """
+    there = np.zeros(starts.size, np.bool_)
+    if _compiled is not None:
+        failed = _compiled.eden_read_cached(
+            _n(file), _at(starts), _at(counts), _at(places), _n(starts.size), _at(out), _at(there)
+        )
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+        return np.flatnonzero(~there)
+    into = memoryview(out)  # type: ignore[arg-type] # numpy arrays are buffers
+    for i, (start, count, place) in enumerate(zip(starts.tolist(), counts.tolist(), places.tolist(), strict=True)):
+        with suppress(BlockingIOError):
+            there[i] = os.preadv(file, [into[place : place + count]], start, os.RWF_NOWAIT) == count
+    return np.flatnonzero(~there)
 
 
 def count_up(bounds: NDArray[np.int64], out: NDArray[np.int64]) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.parts import open_part
 from eden_core.errors import SequenceNotFoundError, ShardNotFoundError
 from eden_core.sequence_ids import sample_or_empty
+
+KNOWN = 2048
+"""places of sequences that a process keeps: of long ones, all are found once"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class StoreContents:
         with suppress(FileNotFoundError, NotADirectoryError):
             self._table = IdTable(OpenFiles(1, "pread").opened(str(folder.table)), folder.path)
         self._shards = list(self._table.shards) if self._table is not None else []
+        self._slots: dict[str, int] = {}
+        self._known = Places(np.zeros(KNOWN, np.int64), np.zeros(KNOWN, ROW))
         self._files = OpenFiles(max_open_files, io, sum(shard.bytes for shard in self._shards))
         self._parts = dict.fromkeys(folder.parts(), -1)  # the number of each part's shard, once it is known
         self._replaced = self._numbers_in_table(self._parts)
@@ -108,10 +114,32 @@ class StoreContents:
     def find(self, sequence_ids: Sequence[str]) -> Places:
         """Return where sequences lie.
 
+        Those that were found last, `KNOWN` at most, are kept.
+
         Raises:
             SequenceNotFoundError: one is not there; the message names it.
             ShardNotFoundError: there is nothing at all, or no shard of its sample.
         """
+        slots = np.fromiter(map(self._slots.get, sequence_ids, repeat(-1)), np.int64, len(sequence_ids))
+        new = np.flatnonzero(slots < 0)
+        if not new.size:
+            return Places(self._known.shards[slots], self._known.rows[slots])
+        names = [sequence_ids[i] for i in new.tolist()]
+        found = self._looked_up(names)
+        places = Places(self._known.shards[slots], self._known.rows[slots])
+        places.shards[new], places.rows[new] = found.shards, found.rows
+        self._keep(names, found)
+        return places
+
+    def _keep(self, names: list[str], found: Places) -> None:
+        if len(self._slots) + len(names) > KNOWN:
+            self._slots.clear()
+        first, count = len(self._slots), min(len(names), KNOWN)
+        self._slots.update(zip(names[:count], range(first, first + count), strict=True))
+        self._known.shards[first : first + count] = found.shards[:count]
+        self._known.rows[first : first + count] = found.rows[:count]
+
+    def _looked_up(self, sequence_ids: Sequence[str]) -> Places:
         digests = digests_of(sequence_ids)
         if self._table is None:
             places, found = (

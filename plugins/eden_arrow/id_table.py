@@ -198,9 +198,8 @@ class IdTable:
         firsts, counts = self._ranges(digests)
         ends = np.cumsum(counts)
         candidates = np.empty(int(ends[-1]) if ends.size else 0, ROW)
-        into = memoryview(candidates.view(np.uint8))  # type: ignore[arg-type] # numpy arrays are buffers
-        targets = ((ends - counts) * ROW.itemsize).tolist()
-        self._file.copy((HEADER_BYTES + firsts * ROW.itemsize).tolist(), targets, (counts * ROW.itemsize).tolist(), into)
+        starts, targets = HEADER_BYTES + firsts * ROW.itemsize, (ends - counts) * ROW.itemsize
+        self._file.copy(starts, counts * ROW.itemsize, candidates.view(np.uint8), targets)
         asked = np.repeat(np.arange(len(digests)), counts)
         hits = np.flatnonzero(candidates["digest"] == digests[asked, 0])
         hits = hits[candidates["check"][hits] == digests[asked[hits], 1]]

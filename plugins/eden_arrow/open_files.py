@@ -5,11 +5,16 @@ import mmap
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
 from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eden_core.errors import ConfigurationError, FormatError
 from eden_core.file_systems import is_on_network
+from eden_core.kernels import gather, read_cached
+
+Places = NDArray[np.int64]
 
 IO = ("auto", "mmap", "pread")
 """how files are read; "auto" maps a store of at most `MAPPED_BYTES` on a file system of this machine, and reads all others"""
@@ -45,10 +50,16 @@ class OpenFile(ABC):
         """
 
     @abstractmethod
-    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
-        """Copy many stretches: `counts[i]` bytes from `source[i]` of the file to `target[i]` of a buffer.
+    def copy(self, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
+        """Copy many stretches: `counts[i]` bytes from `starts[i]` of the file to `targets[i]` of an array.
 
         Those that are not in the system's cache are read from the disk at a time, not one after another.
+
+        Args:
+            starts: where they begin in the file, int64 [n].
+            counts: their bytes, int64 [n].
+            into: uint8, large enough.
+            targets: where they go, int64 [n].
 
         Raises:
             FormatError: the file ends before.
@@ -83,42 +94,34 @@ class PlainFile(OpenFile):
             found += more
         return found
 
-    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
-        """Copy stretches into a buffer: first those that are cached, then all others."""
-        waiting = self._copy_cached(source, target, counts, into)
+    def copy(self, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
+        """Copy stretches into an array: first those that are cached, then all others."""
+        waiting = self._copy_cached(starts, counts, into, targets).tolist()
+        if not waiting:
+            return
+        view = memoryview(into)  # type: ignore[arg-type] # numpy arrays are buffers
+        stretches = [(int(starts[i]), int(counts[i]), int(targets[i])) for i in waiting]
         with suppress(OSError):  # what is no more than a hint may be refused
-            for i in waiting:
-                os.posix_fadvise(self._descriptor, source[i], counts[i], os.POSIX_FADV_WILLNEED)
-        for i in waiting:
-            offset, place, count = source[i], target[i], counts[i]
+            for offset, count, _ in stretches:
+                os.posix_fadvise(self._descriptor, offset, count, os.POSIX_FADV_WILLNEED)
+        for offset, count, place in stretches:
             done = 0
             while done < count:
-                more = self._preadv(into[place + done : place + count], offset + done)
+                more = self._preadv(view[place + done : place + count], offset + done)
                 if not more:
                     raise self._behind_end(offset + count)
                 done += more
 
-    def _copy_cached(
-        self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview
-    ) -> Sequence[int]:
+    def _copy_cached(self, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> Places:
         """Copy what is in the system's cache; return the numbers of the stretches that are not."""
-        if not self._tells_cached:
-            return range(len(source))
-        preadv, descriptor, flag = os.preadv, self._descriptor, os.RWF_NOWAIT
-        waiting = []
-        for i, offset in enumerate(source):
-            place, count = target[i], counts[i]
+        if self._tells_cached:
             try:
-                if preadv(descriptor, [into[place : place + count]], offset, flag) < count:
-                    waiting.append(i)
-            except BlockingIOError:
-                waiting.append(i)
+                return read_cached(self._descriptor, starts, counts, into, targets)
             except OSError as error:
                 if error.errno not in _NOT_TOLD:
                     raise _named(error, self.path) from error
                 self._tells_cached = False
-                return range(len(source))
-        return waiting
+        return np.arange(starts.size)
 
     def _pread(self, offset: int, count: int) -> bytes:
         try:
@@ -184,18 +187,19 @@ class MappedFile(OpenFile):
             raise self._behind_end(offset + count)
         return self.view[offset : offset + count]
 
-    def copy(self, source: Sequence[int], target: Sequence[int], counts: Sequence[int], into: memoryview) -> None:
-        """Copy stretches into a buffer."""
-        view = self.view
-        self._pages.touch(len(source), sum(counts))
+    def copy(self, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
+        """Copy stretches into an array."""
+        end = int((starts + counts).max(initial=0))
+        if end > self.size:
+            raise self._behind_end(end)
+        self._pages.touch(starts.size, int(counts.sum()))
         if not self._is_small:
-            self._announce(source, counts)
-        for offset, place, count in zip(source, target, counts, strict=True):
-            into[place : place + count] = view[offset : offset + count]
+            self._announce(starts.tolist(), counts.tolist())
+        gather(np.frombuffer(self.view, np.uint8), starts, counts, into, targets)
 
-    def _announce(self, source: Sequence[int], counts: Sequence[int]) -> None:
+    def _announce(self, starts: list[int], counts: list[int]) -> None:
         page, advise, kind = mmap.PAGESIZE, self._map.madvise, mmap.MADV_WILLNEED
-        for offset, count in zip(source, counts, strict=True):
+        for offset, count in zip(starts, counts, strict=True):
             first = offset - offset % page
             advise(kind, first, offset + count - first)
 

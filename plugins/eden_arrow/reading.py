@@ -34,8 +34,7 @@ class Stretches:
 
 def copy_plain(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
     """Copy stretches of a plain shard."""
-    sources, counts = (some.offsets + some.starts).tolist(), some.counts.tolist()
-    file.copy(sources, some.targets.tolist(), counts, memoryview(into))  # type: ignore[arg-type] # numpy arrays are buffers
+    file.copy(some.offsets + some.starts, some.counts, into, some.targets)
 
 
 def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> None:
@@ -43,9 +42,8 @@ def copy_packed(file: OpenFile, some: Stretches, into: NDArray[np.uint8]) -> Non
     firsts = some.starts // 4
     sizes = (some.starts + some.counts + 3) // 4 - firsts
     places = offsets_of(sizes)
-    sources = (some.offsets + firsts).tolist()
     raw = np.empty(places[-1] + places[-1] % 2, np.uint8)
-    file.copy(sources, places[:-1].tolist(), sizes.tolist(), memoryview(raw))  # type: ignore[arg-type]
+    file.copy(some.offsets + firsts, sizes, raw, places[:-1])
     letters = unpacked(raw)
     begins = 4 * places[:-1] + some.starts % 4
     for target, begin, count in zip(some.targets.tolist(), begins.tolist(), some.counts.tolist(), strict=True):

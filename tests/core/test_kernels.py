@@ -1,3 +1,4 @@
+import errno
 from itertools import pairwise
 
 import numpy as np
@@ -124,6 +125,36 @@ def test_may_have_misses_none(run, size):
         values[place] = ord("R")
         assert run(values, flags)
         values[place] = ord("A")
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=5))
+def test_gather_copies_stretches(stretches):
+    source = np.arange(80, dtype=np.uint8)
+    starts, counts = np.array(stretches, np.int64).reshape(-1, 2).T.copy()
+    places = np.cumsum(counts) - counts
+    wanted = np.concatenate([np.empty(0, np.uint8), *(source[a : a + n] for a, n in stretches)])
+    for run in (kernels.gather, lambda *a: in_numpy(kernels.gather, *a)):
+        out = np.zeros(int(counts.sum()), np.uint8)
+        run(source, starts, counts, out, places)
+        assert np.array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("run", [kernels.read_cached, lambda *a: in_numpy(kernels.read_cached, *a)])
+def test_what_is_cached_is_read_and_the_rest_is_named(run, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    starts, counts, places = np.array([90, 0, 95]), np.array([10, 5, 10]), np.array([5, 0, 15])
+    out = np.full(25, 200, np.uint8)
+    with path.open("rb") as file:
+        assert run(file.fileno(), starts, counts, out, places).tolist() == [2]  # behind the end there is nothing
+    assert out[:15].tolist() == [0, 1, 2, 3, 4, *range(90, 100)]
+
+
+@pytest.mark.parametrize("run", [kernels.read_cached, lambda *a: in_numpy(kernels.read_cached, *a)])
+def test_an_error_of_reading_has_its_number(run):
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        run(10**6, np.array([0]), np.array([1]), np.zeros(1, np.uint8), np.array([0]))
+    assert caught.value.errno == errno.EBADF
 
 
 @pytest.mark.parametrize("run", [kernels.count_up, lambda *a: in_numpy(kernels.count_up, *a)])

@@ -172,7 +172,10 @@ def test_a_shard_that_is_cut_short_while_it_is_read(written, shards, packed):
 
 def test_a_failing_disk_is_an_error_with_its_number():
     file = PlainFile("/proc/self/mem", os.open("/proc/self/mem", os.O_RDONLY), 1 << 40)  # nothing lies at address 0
-    for look in (lambda: file.read(0, 10), lambda: file.copy([0], [0], [10], memoryview(bytearray(10)))):
+    for look in (
+        lambda: file.read(0, 10),
+        lambda: file.copy(np.array([0]), np.array([10]), np.zeros(10, np.uint8), np.array([0])),
+    ):
         with pytest.raises(OSError, match="/proc/self/mem") as caught:
             look()
         assert caught.value.errno == errno.EIO
