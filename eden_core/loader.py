@@ -41,8 +41,8 @@ class LaidOut:
 
     block: RowBlock
     batch: Batch
-    used: NDArray[np.int64]
-    """[B], tokens of each row that are no padding"""
+    used: NDArray[np.int64] | None
+    """[B], tokens of each row that are no padding, where rows are to be trimmed"""
     unread: NDArray[np.bool_]
     """[B], rows of which something could not be read"""
     weighted: bool
@@ -312,7 +312,8 @@ class EdenLoader:
                 unread[encoded.batch.picks.rows[encoded.unread]] = True
             layout = self.dataset.reader.layout
             weighted = layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout)
-            yield LaidOut(block, batch, layout.used(encoded), unread, weighted)
+            used = None if self.dataset.batches.pad_to_multiple_of is None else layout.used(encoded)
+            yield LaidOut(block, batch, used, unread, weighted)
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
@@ -329,7 +330,7 @@ class EdenLoader:
             part = dict(zip(keys, values, strict=True))
             if shapes.attention_mask:
                 part = shapes.masked(part, self.dataset.seq_length, causal=self.dataset.reader.objective.shifted)
-            if shapes.pad_to_multiple_of is not None:
+            if laid_out.used is not None:
                 part = shapes.trimmed(part, laid_out.used[number * size : (number + 1) * size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
 
