@@ -5,10 +5,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eden_arrow.open_files import PlainFile
+from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
 
 _WIDTH = 8  # bytes of an int64, which all numbers and offsets are
@@ -133,28 +136,28 @@ class MappedColumns(Columns):
 class ReadColumns(Columns):
     """Columns that are read a few bytes at a time: no memory grows, and an error of the file system is an `OSError`."""
 
+    def __init__(self, file: int, path: str, layout: Layout) -> None:
+        super().__init__(file, path, layout)
+        self._stretches = PlainFile(path, file, 0)
+
     def blocks(self, name: str, blocks: NDArray[np.int64], size: int) -> NDArray[np.int64]:
         """Return blocks of a column."""
         begin, width = self._layout.numbers[name], size * _WIDTH
-        file, pread, places = self._file, os.pread, (blocks * width + begin).tolist()
-        if (int(blocks.max(initial=0)) + 1) * size <= self._layout.rows:
-            return self._joined([pread(file, width, place) for place in places], width).reshape(-1, size)
-        end = begin + self._layout.rows * _WIDTH
-        parts = [pread(file, min(width, end - place), place).ljust(width, b"\0") for place in places]
-        return self._joined(parts, width).reshape(-1, size)
+        places = blocks * width + begin
+        counts = np.minimum(begin + self._layout.rows * _WIDTH - places, width)
+        found = np.zeros((blocks.size, size), np.int64)
+        self._stretches.copy(places, counts, found.view(np.uint8).reshape(-1), np.arange(blocks.size) * width)
+        return found
 
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """Return the ids of rows."""
-        width, file, pread = 2 * _WIDTH, self._file, os.pread
-        places = (rows * _WIDTH + self._layout.offsets).tolist()
-        bounds = self._joined([pread(file, width, place) for place in places], width).reshape(-1, 2)
-        begins, ends = bounds[:, 0], bounds[:, 1]
+        width = 2 * _WIDTH
+        bounds, counts, targets = np.empty((rows.size, 2), np.int64), np.full(rows.size, width), np.arange(rows.size) * width
+        self._stretches.copy(rows * _WIDTH + self._layout.offsets, counts, bounds.view(np.uint8).reshape(-1), targets)
+        begins, ends = np.ascontiguousarray(bounds.T)
         self._check_bounds(begins, ends)
-        texts = zip((begins + self._layout.text).tolist(), (ends - begins).tolist(), strict=True)
-        return self._decoded([pread(file, count, place) for place, count in texts])
-
-    def _joined(self, parts: Sequence[bytes], width: int) -> NDArray[np.int64]:
-        joined = b"".join(parts)
-        if len(joined) != len(parts) * width:
-            raise FormatError(f"{self._path} ends before its last column does; copy or build it again")
-        return np.frombuffer(joined, np.int64)
+        offsets = offsets_of(ends - begins)
+        text = np.empty(offsets[-1], np.uint8)
+        self._stretches.copy(begins + self._layout.text, ends - begins, text, offsets[:-1])
+        whole = text.tobytes()
+        return self._decoded([whole[first:stop] for first, stop in pairwise(offsets.tolist())])
