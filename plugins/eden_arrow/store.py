@@ -15,7 +15,6 @@ from eden_arrow.checking import check_sample_in_shard
 from eden_arrow.contents import SamplePlace, StoreContents
 from eden_arrow.folder import FOLDER, StoreFolder
 from eden_arrow.merging import merge_parts
-from eden_arrow.open_files import IO
 from eden_arrow.parts import remove_part, write_part
 from eden_arrow.reading import Stretches, copy_packed, copy_plain
 from eden_arrow.shard_files import sample_batches
@@ -24,6 +23,7 @@ from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import SCHEMA
 from eden_core.errors import ConfigurationError, ShardNotFoundError, StaleIndexError
 from eden_core.interfaces import SequenceStore, ShardState, ShardSummary
+from eden_core.open_files import IO
 from eden_core.sequence_ids import check_sample
 from eden_core.sorting import sorted_batches
 
