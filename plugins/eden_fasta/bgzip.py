@@ -8,6 +8,7 @@ count and pairs of (offset in the file, offset uncompressed) for every block but
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -108,7 +109,8 @@ class BgzipFile:
         self._compressed, self._uncompressed = pairs["compressed"], pairs["uncompressed"]
         last = (int(self._compressed[-1]), int(self._uncompressed[-1])) if pairs.size else (0, 0)
         self.size = last[1] + sum(size for _, size in block_starts(file, last[0]))
-        self._opened = _pysam().BGZFile(file.path, "rb")
+        self._module = _pysam()
+        self._opened: Any = None
 
     def read(self, offset: int, count: int) -> bytes:
         """Return bytes.
@@ -119,16 +121,23 @@ class BgzipFile:
         block = int(np.searchsorted(self._uncompressed, offset, side="right")) - 1
         at, begins = (int(self._compressed[block]), int(self._uncompressed[block])) if block >= 0 else (0, 0)
         with self._lock:
-            try:
-                self._opened.seek(at << 16 | offset - begins)
-                found: bytes = self._opened.read(count)
-            except OSError as error:
-                raise (
-                    self._damage(offset) if error.errno is None else OSError(error.errno, os.strerror(error.errno), self.path)
-                ) from error
+            found = self._read(at << 16 | offset - begins, offset, count)
         if len(found) < count:
             raise self._damage(offset)
         return found
+
+    def _read(self, place: int, offset: int, count: int) -> bytes:
+        """Read from a place that pysam understands: where a block begins, shifted by 16 bits, and the offset within it."""
+        try:
+            if self._opened is None:
+                self._opened = self._module.BGZFile(self.path, "rb")
+            self._opened.seek(place)
+            return bytes(self._opened.read(count))
+        except OSError as error:
+            self._close()  # it reads no more after an error
+            if error.errno is None:
+                raise self._damage(offset) from error
+            raise OSError(error.errno, os.strerror(error.errno), self.path) from error
 
     def copy(self, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
         """Copy stretches into an array, as `OpenFile.copy` does."""
@@ -137,8 +146,14 @@ class BgzipFile:
 
     def close(self) -> None:
         """Close the file; repeatable."""
-        self._opened.close()
+        self._close()
         self._file.close()
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            with suppress(OSError):  # which tells of an error that was raised before
+                self._opened.close()
+        self._opened = None
 
     def _damage(self, offset: int) -> FormatError:
         return FormatError(

@@ -181,8 +181,8 @@ class StoreContents:
     def _opened_table(self) -> Catalogue:
         if self._table is None:
             self._table = next(self._tables(), None)
-        if self._table is None:
-            self._update()
+            if self._table is None or self._location.is_file:  # of many files, each is looked at when it is opened
+                self._update()
         assert self._table is not None  # noqa: S101 - it was just made
         return self._table
 

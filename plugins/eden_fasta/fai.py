@@ -40,8 +40,7 @@ def write_fai(path: Path, records: Iterable[Records]) -> None:
     """Write an index, complete or not at all."""
     with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
         for some in records:
-            widths = np.where(some.line_bases > 0, some.line_bases + some.line_ends, 0)
-            columns = (some.lengths, some.offsets, some.line_bases, widths)
+            columns = (some.lengths, some.offsets, some.line_bases, some.line_bases + some.line_ends)
             numbers = zip(some.names, *(column.tolist() for column in columns), strict=True)
             file.writelines("\t".join(map(str, row)) + "\n" for row in numbers)
 
@@ -52,6 +51,8 @@ def read_fai(path: Path) -> Iterator[Records]:
     Raises:
         UnfitIndexError: it is no such index.
     """
+    if not path.stat().st_size:
+        raise UnfitIndexError("it is empty")
     try:
         reader = pa.csv.open_csv(
             path,
@@ -88,11 +89,8 @@ def check_fit(fai: Path, source: Source) -> None:
         for i in range(-number % step, len(some), step):
             _check_header(source, int(befores[i]), int(some.offsets[i]), some.names[i])
         end, number = int(ends[-1]), number + len(some)
-    if (
-        not number
-        or bytes(source.read(end, min(source.size - end, LONGEST_HEADER))).strip(b"\r\n")
-        or source.size - end > LONGEST_HEADER
-    ):
+    rest = source.size - end
+    if not number or rest > LONGEST_HEADER or _bases_between(bytes(source.read(end, rest)).splitlines()):
         raise UnfitIndexError("its last sequence does not end with the file")
 
 
@@ -110,7 +108,13 @@ def _ends(some: Records) -> NDArray[np.int64]:
 
 
 def _check_header(source: Source, begin: int, end: int, name: str) -> None:
-    """See that what lies between two sequences is the header of the second."""
-    text = bytes(source.read(begin, end - begin)).lstrip(b"\r\n") if end - begin <= LONGEST_HEADER else b""
-    if not text.startswith(b">") or text.find(b"\n") != len(text) - 1 or text[1:].split(None, 1)[0] != name.encode():
+    """See that what lies between two sequences ends with the header of the second, and holds no bases."""
+    text = bytes(source.read(begin, end - begin)) if end - begin <= LONGEST_HEADER else b""
+    lines = text.splitlines()
+    if not text.endswith(b"\n") or _bases_between(lines) or lines[-1][1:].split(None, 1)[:1] != [name.encode()]:
         raise UnfitIndexError(f"sequence {name!r} does not begin where it says")
+
+
+def _bases_between(lines: list[bytes]) -> bool:
+    """Return whether there is a line that is neither blank nor a header, as of a sequence without bases."""
+    return any(line and not line.startswith(b">") for line in lines)

@@ -14,13 +14,13 @@ _NEWLINE, _RETURN, _MARK = b"\n\r>"
 
 @dataclass(frozen=True)
 class Records:
-    """Sequences of a FASTA file, as samtools' index describes them (http://www.htslib.org/doc/faidx.html).
+    """Sequences of a FASTA file that have bases, as samtools' index describes them (http://www.htslib.org/doc/faidx.html).
 
     Attributes:
         names: the first word of each header.
         lengths: bases, int64 [n].
         offsets: where in the file (uncompressed) the first base lies, int64 [n].
-        line_bases: bases of each line but the last, int64 [n]; 0 for a sequence without bases.
+        line_bases: bases of each line but the last, int64 [n].
         line_ends: bytes that end such a line, 1 or 2, int64 [n]; of one line without an end, 0 or 1.
     """
 
@@ -33,6 +33,14 @@ class Records:
     def __len__(self) -> int:
         return len(self.names)
 
+    @classmethod
+    def with_bases(cls, names: list[str], *columns: NDArray[np.int64]) -> "Records":
+        """Return those of some sequences that have bases."""
+        if columns[0].all():
+            return cls(names, *columns)
+        some = np.flatnonzero(columns[0])
+        return cls([names[i] for i in some.tolist()], *(column[some] for column in columns))
+
 
 def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
     """Yield the sequences of a FASTA file in order.
@@ -44,17 +52,28 @@ def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
         path: what messages call it.
 
     Raises:
-        FormatError: it is no FASTA, or the lines of a sequence differ in length; the message gives the line.
+        FormatError: it is no FASTA, has no bases at all, or the lines of a sequence differ in length; the message gives the line.
     """
-    scan = _Scan(path)
-    ended = True
+    scan, found = _Scan(path), False
+    for block in _ended(blocks):
+        some = scan.feed(np.frombuffer(block, np.uint8))
+        found |= len(some) > 0
+        yield some
+    some = scan.finish()
+    if not found and not len(some):
+        raise FormatError(f"{path} has headers, and no bases")
+    yield some
+
+
+def _ended(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield blocks that are not empty, and a line end where there is none."""
+    last = b"\n"
     for block in blocks:
         if block:
-            yield from scan.feed(np.frombuffer(block, np.uint8))
-            ended = block.endswith(b"\n")
-    if not ended:
-        yield from scan.feed(np.frombuffer(b"\n", np.uint8))
-    yield scan.finish()
+            last = block[-1:]
+            yield block
+    if last != b"\n":
+        yield b"\n"
 
 
 class _Scan:
@@ -70,13 +89,13 @@ class _Scan:
         self._lines = 0  # of the open sequence
         self._goes_on = True  # whether its last line was as long as the first
 
-    def feed(self, block: NDArray[np.uint8]) -> Iterator[Records]:
-        """Read on, and give the sequences that are complete."""
+    def feed(self, block: NDArray[np.uint8]) -> Records:
+        """Read on, and return the sequences that are complete."""
         ends = np.flatnonzero(block == _NEWLINE)
         if not ends.size:
             self._begin(block)
             self._position += block.size
-            return
+            return Records([], *np.zeros((4, 0), np.int64))
         starts = np.empty_like(ends)
         starts[0], starts[1:] = self._line_start - self._position, ends[:-1] + 1
         before = block[np.maximum(ends - 1, 0)]
@@ -93,14 +112,15 @@ class _Scan:
         self._line_start, self._begun = self._position + int(ends[-1]) + 1, b""
         self._begin(block[ends[-1] + 1 :])
         self._position += block.size
-        if len(found):
-            yield found
+        return found
 
     def finish(self) -> Records:
-        """Give the last sequence."""
+        """Return the last sequence."""
         if self._name is None:
             raise FormatError(f"{self._path} is empty; expected FASTA: a line with '>' and an id, then lines of bases")
-        return Records([self._name], *(np.array([n]) for n in (self._length, self._offset, self._line_bases, self._line_ends)))
+        return Records.with_bases(
+            [self._name], *(np.array([n]) for n in (self._length, self._offset, self._line_bases, self._line_ends))
+        )
 
     def _begin(self, rest: NDArray[np.uint8]) -> None:
         """Take the beginning of a line, or more of it."""
@@ -151,7 +171,6 @@ class _Scan:
         self._check_lines(bases[lines], ends[lines], lines, owners, firsts, per_line, per_end)
         lengths = np.bincount(owners, bases[lines], len(names) + 1).astype(np.int64)
         lengths[0] += self._length
-        per_end[per_line == 0] = 0
         has_open = self._name is not None
         columns = (lengths, np.concatenate([[self._offset], offsets]), per_line, per_end)
         all_names = [self._name or "", *names]
@@ -165,7 +184,7 @@ class _Scan:
         self._name = all_names[-1] if names or has_open else None
         self._length, self._offset, self._line_bases, self._line_ends = (int(column[-1]) for column in columns)
         begin = 0 if has_open else 1
-        return Records(all_names[begin:-1], *(column[begin:-1] for column in columns))
+        return Records.with_bases(all_names[begin:-1], *(column[begin:-1] for column in columns))
 
     def _check_lines(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Places = NDArray[np.int64]
 
 Entries = Iterator[tuple[list[str], NDArray[Any]]]
-"""sequences of a file, many at a time: their ids, and what says where they lie, rows of the store's table of ids"""
+"""sequences of a file, many at a time: their ids, and rows of the store's table of ids, which say where they lie"""
 
 
 class SequenceFile(ABC):
@@ -48,8 +48,8 @@ class SequenceFile(ABC):
         """
 
     @abstractmethod
-    def check(self) -> None:
-        """Read all of the file, and look for damage.
+    def check(self) -> Entries:
+        """Read all of the file, looking for damage, and yield all sequences as they are found there.
 
         Raises:
             FormatError: it is damaged.

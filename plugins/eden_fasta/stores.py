@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eden_core.assembly import whole_number
 from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import SCHEMA
-from eden_core.errors import ShardNotFoundError, StaleIndexError
+from eden_core.errors import FormatError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
 from eden_core.interfaces import SequenceStore, ShardState
 from eden_core.sequence_ids import check_sample
 from eden_core.sorting import sorted_batches
@@ -24,7 +24,6 @@ from eden_fasta.fasta_file import FastaCatalogue, FastaFile
 from eden_fasta.locations import Kept, Location, SourceFile, Stamp
 from eden_fasta.sequence_file import SequenceFile
 from eden_fasta.two_bit_file import TwoBitCatalogue, TwoBitFile
-
 
 _INDEXED_FROM = 1 << 20
 """bytes of a file among many that gets an index"""
@@ -106,14 +105,26 @@ class FileStore(SequenceStore):
         yield from (file.sample for file in self._opened().files())
 
     def contigs(self, sample: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the sequences of a file, or of all, that have bases; files in byte order of their samples."""
+        """Yield the sequences of a file, or of all, files in byte order of their samples."""
         for name in self.samples() if sample is None else (check_sample(sample),):
             yield from sorted_batches(self._listed(self._opened().file_of(name)))
 
     def check_shard(self, sample: str) -> None:
-        """Read all of a file, and compare it with its index."""
-        with self._opened().held(self._current(sample)) as sequences:
-            sequences.check()
+        """Read all of a file, and compare what it holds with the table of ids."""
+        contents = self._opened()
+        with contents.held(self._current(sample)) as sequences:
+            for names, rows in sequences.check():
+                try:
+                    listed, _ = contents.find(names)
+                except SequenceNotFoundError as error:
+                    raise FormatError(f"{sequences.path} is not as it was indexed: {error}") from error
+                fields = [name for name in rows.dtype.names or () if name not in {"digest", "check", "file", "checksum"}]
+                wrong = np.logical_or.reduce([rows[name] != listed[name] for name in fields])
+                if wrong.any():
+                    raise FormatError(
+                        f"{sequences.path} is not as it was indexed: sequence {names[int(np.argmax(wrong))]!r} lies in another "
+                        "place. Was it changed in place? Touch the file: then it is indexed anew"
+                    )
 
     def shard_state(self, sample: str) -> ShardState:
         """Look at the size of a file, and whether it is the one that was indexed."""
@@ -141,8 +152,7 @@ class FileStore(SequenceStore):
         try:
             for names, rows in sequences.entries():
                 lengths = pa.array(rows["length"].astype(np.int64))
-                batch = pa.RecordBatch.from_arrays([pa.array(names, pa.string()), lengths], schema=SCHEMA)
-                yield batch.filter(pa.array(rows["length"] > 0))
+                yield pa.RecordBatch.from_arrays([pa.array(names, pa.string()), lengths], schema=SCHEMA)
         finally:
             sequences.close()
 

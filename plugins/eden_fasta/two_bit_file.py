@@ -86,17 +86,17 @@ class TwoBitFile(SequenceFile):
         self._numbers = np.dtype(f"{self._order}u4")
 
     def entries(self) -> Entries:
-        """Yield all sequences in the order of the index."""
+        """Yield all sequences that have bases, in the order of the index."""
         names: list[str] = []
         offsets: list[int] = []
         for name, offset in self._indexed():
             names.append(name)
             offsets.append(offset)
             if len(names) == _ENTRIES:
-                yield names, self._rows(names, offsets)
+                yield self._with_bases(names, offsets)
                 names, offsets = [], []
         if names:
-            yield names, self._rows(names, offsets)
+            yield self._with_bases(names, offsets)
 
     def copy(self, rows: NDArray[Any], starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
         """Copy stretches of sequences, N and lower case restored."""
@@ -112,17 +112,14 @@ class TwoBitFile(SequenceFile):
         self._overlay(offsets + 8, n_blocks, starts, counts, into, targets, (0, ord("N")))
         self._overlay(offsets + 12 + 8 * n_blocks, mask_blocks, starts, counts, into, targets, (0xFF, _LOWER_BIT))
 
-    def check(self) -> None:
+    def check(self) -> Entries:
         """Look at all records and blocks, and read all bases."""
-        for names, rows in self.entries():
-            for name, row in zip(names, rows, strict=True):
-                offset, n_blocks, masks = (int(row[key]) for key in ("offset", "n_blocks", "mask_blocks"))
-                for what, at, count in (("N", offset + 8, n_blocks), ("mask", offset + 12 + 8 * n_blocks, masks)):
-                    self._check_blocks(name, what, at, count, int(row["length"]))
-                if self._file.read(offset + 12 + 8 * (n_blocks + masks), 4) != bytes(4):
-                    raise self._damage(f"the field behind the blocks of sequence {name!r} is not 0")
         for first in range(0, self._file.size, _PIECE):
             self._file.read(first, min(_PIECE, self._file.size - first))
+        for names, rows in self.entries():
+            for name, row in zip(names, rows, strict=True):
+                self._check_record(name, *(int(row[key]) for key in ("offset", "length", "n_blocks", "mask_blocks")))
+            yield names, rows
 
     def close(self) -> None:
         """Close the file."""
@@ -146,6 +143,11 @@ class TwoBitFile(SequenceFile):
                 raise self._damage(f"the name {held[place + 1 : end]!r} is no UTF-8 text") from error
             yield name, self._offset.unpack_from(held, end)[0]
             place = end + self._offset.size
+
+    def _with_bases(self, names: list[str], offsets: list[int]) -> tuple[list[str], NDArray[Any]]:
+        rows = self._rows(names, offsets)
+        some = np.flatnonzero(rows["length"])
+        return [names[i] for i in some.tolist()], rows[some]
 
     def _rows(self, names: list[str], offsets: list[int]) -> NDArray[Any]:
         rows = np.zeros(len(names), TwoBitCatalogue.ROW)
@@ -187,11 +189,14 @@ class TwoBitFile(SequenceFile):
             found = BlockTables(self._file, self._numbers, tables[some], blocks[some])
             overlaid(found.overlaps(starts[some], counts[some]), into, targets[some], *bits)
 
-    def _check_blocks(self, name: str, what: str, at: int, count: int, length: int) -> None:
-        starts, sizes = np.frombuffer(self._file.read(at, 8 * count), self._numbers).astype(np.int64).reshape(2, -1)
-        ends = starts + sizes
-        if (sizes < 1).any() or (ends > length).any() or (starts[1:] < ends[:-1]).any():
-            raise self._damage(f"{what} blocks of sequence {name!r} overlap, are in no order, or lie outside it")
+    def _check_record(self, name: str, offset: int, length: int, n_blocks: int, mask_blocks: int) -> None:
+        for what, at, count in (("N", offset + 8, n_blocks), ("mask", offset + 12 + 8 * n_blocks, mask_blocks)):
+            starts, sizes = np.frombuffer(self._file.read(at, 8 * count), self._numbers).astype(np.int64).reshape(2, -1)
+            ends = starts + sizes
+            if (sizes < 1).any() or (ends > length).any() or (starts[1:] < ends[:-1]).any():
+                raise self._damage(f"{what} blocks of sequence {name!r} overlap, are in no order, or lie outside it")
+        if self._file.read(offset + 12 + 8 * (n_blocks + mask_blocks), 4) != bytes(4):
+            raise self._damage(f"the field behind the blocks of sequence {name!r} is not 0")
 
     def _damage(self, how: str) -> FormatError:
         return FormatError(f"{self.path} is damaged: {how}; copy it again")

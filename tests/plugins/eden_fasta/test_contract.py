@@ -1,5 +1,4 @@
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 from sequence_files import write_fasta, write_two_bit
