@@ -1,7 +1,7 @@
 """FASTA that bgzip compressed: blocks of gzip of 64 KiB at most, and an index of where each begins.
 
-The format of blocks is that of https://samtools.github.io/hts-specs/SAMv1.pdf, section 4.1. Their index, `genome.fa.gz.gzi`, is a
-count and pairs of (offset in the file, offset uncompressed) for every block but the first, little-endian uint64
+The format of blocks is that of https://samtools.github.io/hts-specs/SAMv1.pdf, section 4.1. Their index, `genome.fa.gz.gzi`, is
+a count and pairs of (offset in the file, offset uncompressed) for every block but the first, little-endian uint64
 (http://www.htslib.org/doc/bgzip.html).
 """
 

@@ -108,7 +108,7 @@ def _rows_of(location: Location, file: SourceFile, opened: OpenSequences) -> Ite
             yield rows
     finally:
         sequences.close()
-    if Stamp.of(Path(path).stat()) != file.stamp:
+    if Stamp.of(path) != file.stamp:
         raise InputError(f"{path} changed while it was indexed: start again once it is complete")
 
 

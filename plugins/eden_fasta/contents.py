@@ -1,7 +1,6 @@
 """What a store holds, as one process sees it: its table of ids, and the files that are open."""
 
 import logging
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -139,7 +138,7 @@ class StoreContents:
         if found is not None and found.stamp == stamp:
             self._held.move_to_end(path)
             return found
-        if Stamp.of(os.stat(path)) != stamp:
+        if Stamp.of(path) != stamp:
             raise ChangedFileError(path)
         idle = [name for name, held in self._held.items() if not held.users]
         for name in idle[: max(0, len(self._held) + 1 - self._limit)]:
@@ -174,8 +173,8 @@ class StoreContents:
     def _missing(self, sequence_ids: Sequence[str]) -> SequenceNotFoundError:
         _, found = self._opened_table().find(digests_of(sequence_ids))
         return SequenceNotFoundError(
-            f"{self._location.text} has no sequence {sequence_ids[int(np.argmin(found))]!r}; was the index built for other files? "
-            "Then build it again with eden-precompute"
+            f"{self._location.text} has no sequence {sequence_ids[int(np.argmin(found))]!r}; was the index built for other "
+            "files? Then build it again with eden-precompute"
         )
 
     def _opened_table(self) -> Catalogue:
@@ -197,7 +196,7 @@ class StoreContents:
                 _log.info("%s is made anew: %s", place, error)
 
     def _update(self) -> bool:
-        """Write the table anew where it is missing, or is not that of the files as they are; return whether another is used."""
+        """Write the table anew where it is not that of the files as they are; return whether another is used."""
         files = self._location.files()
         if self._table is not None and self._table.files() == files:
             return False

@@ -16,7 +16,7 @@ from eden_fasta.catalogue import Catalogue
 from eden_fasta.locations import Kept, Stamp
 from eden_fasta.scanning import Records, scanned
 from eden_fasta.sequence_file import Entries, Places, SequenceFile
-from eden_fasta.wrapped_lines import copy_unwrapped
+from eden_fasta.wrapped_lines import WrappedSequences
 
 _BLOCK = 1 << 22
 
@@ -40,7 +40,7 @@ class FastaCatalogue(Catalogue):
         ],
         align=True,
     )
-    """of a sequence: where its first base lies in its file (uncompressed), how many there are, bases of a line, bytes that end it"""
+    """of a sequence: where its first base lies (uncompressed), how many there are, bases of a line, bytes that end it"""
 
 
 class FastaFile(SequenceFile):
@@ -61,9 +61,8 @@ class FastaFile(SequenceFile):
         super().__init__(path)
         self._kept, self._indexed_from = kept, indexed_from
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        found = os.fstat(descriptor)
-        self._stamp = Stamp.of(found)
-        plain = PlainFile(path, descriptor, found.st_size)
+        self._stamp = Stamp.of(descriptor)
+        plain = PlainFile(path, descriptor, self._stamp.size)
         try:
             self._bytes = self._uncompressed(plain)
         except BaseException:
@@ -77,12 +76,12 @@ class FastaFile(SequenceFile):
 
     def copy(self, rows: NDArray[Any], starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
         """Copy stretches of sequences, without the line ends."""
-        columns = (rows[name].astype(np.int64) for name in ("offset", "line_bases", "line_end"))
-        wrong = copy_unwrapped(self._bytes.copy, *columns, starts, counts, into, targets)
+        sequences = WrappedSequences(*(rows[name].astype(np.int64) for name in ("offset", "line_bases", "line_end")))
+        wrong = sequences.copy(self._bytes.copy, starts, counts, into, targets)
         if wrong is not None:
             raise FormatError(
-                f"{self.path} is not as it was indexed: {counts[wrong]:,} bases from base {starts[wrong]:,} of the sequence at byte "
-                f"{rows['offset'][wrong]:,} are not lines of {rows['line_bases'][wrong]:,}. Was it changed in place? Remove "
+                f"{self.path} is not as it was indexed: of the sequence at byte {rows['offset'][wrong]:,}, what begins at base "
+                f"{starts[wrong]:,} is not in lines of {rows['line_bases'][wrong]:,}. Was it changed in place? Remove "
                 f"{self.path}{fai.SUFFIX}, and touch the file: then it is indexed anew"
             )
 
@@ -100,8 +99,8 @@ class FastaFile(SequenceFile):
             return plain
         if not bgzip.is_bgzip(head):
             raise FormatError(
-                f"{self.path} is compressed with gzip, which must be read from the beginning to find anything: compress it with "
-                f"bgzip instead (gunzip -c {Path(self.path).name} | bgzip > …), or import it (eden import)"
+                f"{self.path} is compressed with gzip, which must be read from its beginning to find anything: compress it "
+                f"with bgzip instead (gunzip -c {Path(self.path).name} | bgzip > …), or import it (eden import)"
             )
         gzi = self._kept.newer(self.path + bgzip.SUFFIX, self._stamp)
         if gzi is not None:

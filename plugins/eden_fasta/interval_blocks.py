@@ -1,13 +1,11 @@
-"""Blocks of sequences, sorted and disjoint: starts, then sizes, in a file. Those that overlap windows are found by bisection."""
+"""Blocks of sequences, sorted and disjoint: in a file, starts, then sizes. What overlaps windows is found by bisection."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eden_core.batch import numbers_of_ranges, offsets_of
+from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
-from eden_core.kernels import overlay
 from eden_core.open_files import OpenFile
 from eden_fasta.sequence_file import Places
 
@@ -51,7 +49,7 @@ class BlockTables:
         """
         lows, highs = self._bounds(starts, starts + counts)
         sizes = highs - lows
-        numbers, which = numbers_of_ranges(np.zeros_like(sizes), sizes)
+        which = np.repeat(np.arange(sizes.size), sizes)
         begins = self._read(self._places + 4 * lows, sizes)
         ends = begins + self._read(self._places + 4 * (self._counts + lows), sizes)
         if ((begins[1:] < ends[:-1]) & (which[1:] == which[:-1])).any():
@@ -64,8 +62,8 @@ class BlockTables:
     def _bounds(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Return a range of blocks for each window that has all which overlap it, and not many more.
 
-        The first block that may overlap is the last one that does not begin behind the window's start; the last is the last one that begins
-        before its end.
+        The first that may is the last that does not begin behind the window's start; the last is the last that begins before
+        its end.
         """
         lows, highs = np.zeros((2, starts.size), np.int64), np.tile(self._counts, (2, 1))
         wanted = np.stack([starts, ends - 1])
@@ -84,16 +82,3 @@ class BlockTables:
         raw = np.empty(int(offsets[-1]), np.uint8)
         self._file.copy(places, 4 * counts, raw, offsets[:-1])
         return raw.view(self._kind).astype(np.int64)
-
-
-def overlaid(found: Overlaps, into: NDArray[np.uint8], targets: Places, keep: int, add: int) -> None:
-    """Change the bases that blocks cover.
-
-    Args:
-        found: the parts of windows.
-        into: the bases, changed.
-        targets: where each window begins among them, int64 [n].
-        keep: the bits of a base that stay.
-        add: the bits that it gets.
-    """
-    overlay(into, targets[found.windows] + found.firsts, found.counts, keep, add)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +27,9 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
     @classmethod
-    def of(cls, found: os.stat_result) -> "Stamp":
-        """Take it from what the system says of a file."""
+    def of(cls, file: str | int) -> "Stamp":
+        """Return that of a file, given its path or the descriptor of an open one."""
+        found = os.stat(file)  # noqa: PTH116 - a Path has no descriptor
         return cls(found.st_size, found.st_mtime_ns)
 
 
@@ -111,14 +113,12 @@ class Location:
     @property
     def table(self) -> str:
         """Where the table of ids belongs; of a pattern, a place that is none, so that it comes to lie in the cache."""
-        if self.folder == self.text or self._is_pattern:
-            name = f"{self._store}{TABLE_SUFFIX}"
-            return os.path.join(self.text, name)
-        return f"{self.text}{TABLE_SUFFIX}"
+        name = f"{self._store}{TABLE_SUFFIX}"
+        return f"{self.text}{TABLE_SUFFIX}" if self.is_file or self._is_list else str(Path(self.text) / name)
 
     def path(self, name: str) -> str:
         """Return where a file lies."""
-        return os.path.normpath(os.path.join(self.folder, name))
+        return os.path.normpath(Path(self.folder) / name)
 
     def files(self) -> list[SourceFile]:
         """Return all files, in byte order of their samples.
@@ -129,13 +129,11 @@ class Location:
         """
         found = sorted(self._found(), key=lambda file: file.sample.encode())
         if not found:
-            raise ShardNotFoundError(
-                f"{self.text} holds no files of store {self._store!r}; expected names such as {self._example}"
-            )
-        for one, other in zip(found, found[1:], strict=False):
+            raise ShardNotFoundError(f"{self.text} holds no files that store {self._store!r} reads, such as {self._example}")
+        for one, other in pairwise(found):
             if one.sample == other.sample:
                 raise InputError(
-                    f"{self.path(one.name)} and {self.path(other.name)} would both be the sample {one.sample!r}: rename one, or "
+                    f"{self.path(one.name)} and {self.path(other.name)} would both be sample {one.sample!r}: rename one, or "
                     "name the files that are meant in a list (files.txt)"
                 )
         return found
@@ -145,7 +143,7 @@ class Location:
             name = os.path.relpath(path, self.folder)
             try:
                 name.encode()
-                stamp = Stamp.of(os.stat(path))
+                stamp = Stamp.of(path)
             except UnicodeEncodeError as error:
                 raise InputError(f"the path {path!r} is no UTF-8 text; rename it") from error
             except (FileNotFoundError, NotADirectoryError) as error:
@@ -155,20 +153,16 @@ class Location:
 
     def _paths(self) -> Iterator[str]:
         if self._is_list:
-            for line in Path(self.text).read_text(encoding="utf-8").splitlines():
-                if line.strip():
-                    yield os.path.join(self.folder, line.strip())
+            lines = Path(self.text).read_text(encoding="utf-8").splitlines()
+            yield from (str(Path(self.folder, line.strip())) for line in lines if line.strip())
         elif self._is_pattern:
-            yield from (path for path in glob.iglob(self.text, recursive=True) if os.path.isfile(path))
-        elif self.folder == self.text:
-            for folder, _, names in os.walk(self.text):
-                yield from (os.path.join(folder, name) for name in names if self._names.search(name))
-        elif os.path.exists(self.text):
+            found = glob.iglob(self.text, recursive=True)  # noqa: PTH207 - an absolute pattern is more than Path.glob takes
+            yield from (path for path in found if Path(path).is_file())
+        elif self.is_file:
             yield self.text
         else:
-            raise ShardNotFoundError(
-                f"{self.text}: there is no such file, directory or list, and as a pattern it has no wildcard"
-            )
+            for folder, _, names in os.walk(self.text):
+                yield from (f"{folder}{os.sep}{name}" for name in names if self._names.search(name))
 
     @property
     def _example(self) -> str:

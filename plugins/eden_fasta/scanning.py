@@ -52,7 +52,7 @@ def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
         path: what messages call it.
 
     Raises:
-        FormatError: it is no FASTA, has no bases at all, or the lines of a sequence differ in length; the message gives the line.
+        FormatError: it is no FASTA, has no bases at all, or lines of a sequence differ in length; the message gives the line.
     """
     scan, found = _Scan(path), False
     for block in _ended(blocks):
@@ -76,18 +76,37 @@ def _ended(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """The lines that end in a block.
+
+    Attributes:
+        bases: bytes of each before its end, int64 [n].
+        ends: bytes of its end, 1 or 2, int64 [n].
+        is_header: bool [n].
+        names: ids of the headers.
+        offsets: where the lines behind the headers begin, int64.
+    """
+
+    bases: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    is_header: NDArray[np.bool_]
+    names: list[str]
+    offsets: NDArray[np.int64]
+
+
 class _Scan:
     """What is known between blocks: the line and the sequence that are not complete."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._position = self._line_start = 0
-        self._line = 1  # of the line that is not complete
+        self._line = 1  # number of the line that is not complete
         self._begun = b""  # of that line: all of a header, else its first and its last byte
-        self._name: str | None = None
+        self._name: str | None = None  # of the open sequence, of which come next: offset, length, and what its lines are like
         self._offset = self._length = self._line_bases = self._line_ends = 0
-        self._lines = 0  # of the open sequence
-        self._goes_on = True  # whether its last line was as long as the first
+        self._has_lines = False
+        self._goes_on = True  # whether its last line was as long as its first
 
     def feed(self, block: NDArray[np.uint8]) -> Records:
         """Read on, and return the sequences that are complete."""
@@ -96,18 +115,7 @@ class _Scan:
             self._begin(block)
             self._position += block.size
             return Records([], *np.zeros((4, 0), np.int64))
-        starts = np.empty_like(ends)
-        starts[0], starts[1:] = self._line_start - self._position, ends[:-1] + 1
-        before = block[np.maximum(ends - 1, 0)]
-        is_header = block[np.maximum(starts, 0)] == _MARK
-        if self._begun:
-            is_header[0] = self._begun[0] == _MARK
-        if ends[0] == 0:
-            before[0] = self._begun[-1] if self._begun else 0
-        returns = (before == _RETURN) & (ends > starts)
-        headers = np.flatnonzero(is_header)
-        names = [self._name_of(block, int(starts[i]), int(ends[i]), int(i)) for i in headers.tolist()]
-        found = self._sequences(ends - starts - returns, 1 + returns, is_header, names, ends[headers] + 1 + self._position)
+        found = self._completed(self._lines(block, ends))
         self._line += ends.size
         self._line_start, self._begun = self._position + int(ends[-1]) + 1, b""
         self._begin(block[ends[-1] + 1 :])
@@ -118,9 +126,8 @@ class _Scan:
         """Return the last sequence."""
         if self._name is None:
             raise FormatError(f"{self._path} is empty; expected FASTA: a line with '>' and an id, then lines of bases")
-        return Records.with_bases(
-            [self._name], *(np.array([n]) for n in (self._length, self._offset, self._line_bases, self._line_ends))
-        )
+        columns = (self._length, self._offset, self._line_bases, self._line_ends)
+        return Records.with_bases([self._name], *(np.array([number]) for number in columns))
 
     def _begin(self, rest: NDArray[np.uint8]) -> None:
         """Take the beginning of a line, or more of it."""
@@ -133,87 +140,80 @@ class _Scan:
         else:
             self._begun = (self._begun[:1] or rest[:1].tobytes()) + rest[-1:].tobytes()
 
+    def _lines(self, block: NDArray[np.uint8], ends: NDArray[np.int64]) -> _Lines:
+        """Return the lines that end at some places of a block."""
+        starts = np.empty_like(ends)
+        starts[0], starts[1:] = self._line_start - self._position, ends[:-1] + 1
+        is_header, before = block[np.maximum(starts, 0)] == _MARK, block[np.maximum(ends - 1, 0)]
+        if self._begun:
+            is_header[0] = self._begun[0] == _MARK
+            before[0] = block[ends[0] - 1] if ends[0] else self._begun[-1]
+        returns = (before == _RETURN) & (ends > starts)
+        headers = np.flatnonzero(is_header)
+        names = [self._name_of(block, int(starts[i]), int(ends[i]), int(i)) for i in headers.tolist()]
+        return _Lines(ends - starts - returns, 1 + returns, is_header, names, self._position + ends[headers] + 1)
+
     def _name_of(self, block: NDArray[np.uint8], start: int, end: int, line: int) -> str:
         text = block[max(start, 0) : end].tobytes()
         if line == 0:
             text = self._begun + text
-        words = text[1:].split(None, 1)
-        if not words or not text[1:2].strip():
+        if not text[1:2].strip():
             raise self._error(line, "the header has no id directly behind '>'")
+        name = text[1:].split(None, 1)[0]
         try:
-            name = words[0].decode()
+            return name.decode()
         except UnicodeDecodeError as error:
-            raise self._error(line, f"the id {words[0]!r} is no UTF-8 text") from error
-        return name
+            raise self._error(line, f"the id {name!r} is no UTF-8 text") from error
 
-    def _sequences(
-        self,
-        bases: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        is_header: NDArray[np.bool_],
-        names: list[str],
-        offsets: NDArray[np.int64],
-    ) -> Records:
-        """Return the sequences that are complete, given all lines of a block; the last one stays open.
-
-        Args:
-            bases, ends: what each line has before its end, and bytes of that.
-            is_header: which lines are headers.
-            names, offsets: of the headers: the ids, and where the lines behind them begin.
-        """
-        lines = np.flatnonzero(~is_header)
-        owners = np.cumsum(is_header)[lines]  # 0: the open sequence
+    def _completed(self, lines: _Lines) -> Records:
+        """Return the sequences that are complete with some lines; the last one stays open."""
+        places = np.flatnonzero(~lines.is_header)
+        owners = np.cumsum(lines.is_header, dtype=np.int64)[
+            places
+        ]  # 0 is the open sequence, and then come those of the headers
+        bases, ends = lines.bases[places], lines.ends[places]
         firsts = np.flatnonzero(np.diff(owners, prepend=-1))
-        per_line, per_end = np.zeros((2, len(names) + 1), np.int64)
-        per_line[owners[firsts]], per_end[owners[firsts]] = bases[lines[firsts]], ends[lines[firsts]]
-        if self._lines:
-            per_line[0], per_end[0] = self._line_bases, self._line_ends
-        self._check_lines(bases[lines], ends[lines], lines, owners, firsts, per_line, per_end)
-        lengths = np.bincount(owners, bases[lines], len(names) + 1).astype(np.int64)
+        line_bases, line_ends = np.zeros((2, len(lines.names) + 1), np.int64)
+        line_bases[owners[firsts]], line_ends[owners[firsts]] = bases[firsts], ends[firsts]
+        if self._has_lines:
+            line_bases[0], line_ends[0] = self._line_bases, self._line_ends
+        full = (bases == line_bases[owners]) & (ends == line_ends[owners]) & (bases > 0)
+        self._check(places, owners, bases, line_bases[owners], full)
+        lengths = np.bincount(owners, bases, line_bases.size).astype(np.int64)
         lengths[0] += self._length
-        has_open = self._name is not None
-        columns = (lengths, np.concatenate([[self._offset], offsets]), per_line, per_end)
-        all_names = [self._name or "", *names]
-        if names:
-            self._lines, self._goes_on = 0, True
-        mine = owners == len(names)
-        self._lines += int(mine.sum())
-        if mine.any():
-            last = lines[-1]
-            self._goes_on = bool(bases[last] == per_line[-1] and ends[last] == per_end[-1] and bases[last])
-        self._name = all_names[-1] if names or has_open else None
+        columns = (lengths, np.concatenate([[self._offset], lines.offsets]), line_bases, line_ends)
+        begin, names = 1 if self._name is None else 0, [self._name or "", *lines.names]
+        if lines.names:
+            self._name, self._has_lines, self._goes_on = names[-1], False, True
+        if owners.size and owners[-1] == len(lines.names):
+            self._has_lines, self._goes_on = True, bool(full[-1])
         self._length, self._offset, self._line_bases, self._line_ends = (int(column[-1]) for column in columns)
-        begin = 0 if has_open else 1
-        return Records.with_bases(all_names[begin:-1], *(column[begin:-1] for column in columns))
+        return Records.with_bases(names[begin:-1], *(column[begin:-1] for column in columns))
 
-    def _check_lines(
+    def _check(
         self,
-        bases: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        lines: NDArray[np.int64],
+        places: NDArray[np.int64],
         owners: NDArray[np.int64],
-        firsts: NDArray[np.int64],
-        per_line: NDArray[np.int64],
-        per_end: NDArray[np.int64],
+        bases: NDArray[np.int64],
+        limits: NDArray[np.int64],
+        full: NDArray[np.bool_],
     ) -> None:
-        if not lines.size:
+        """Look at lines of bases: only the last of a sequence may have fewer than its first, and none more."""
+        if not places.size:
             return
         if self._name is None and (stray := (owners == 0) & (bases > 0)).any():
-            raise self._error(int(lines[np.argmax(stray)]), "expected FASTA, whose first line starts with '>'")
-        full = (bases == per_line[owners]) & (ends == per_end[owners]) & (bases > 0)
-        may_go_on = np.empty(lines.size, np.bool_)
-        may_go_on[1:] = full[:-1]
-        may_go_on[firsts] = True
-        if owners[0] == 0:
-            may_go_on[0] = self._goes_on
-        wrong = (bases > per_line[owners]) | (~may_go_on & (bases > 0))
+            raise self._error(int(places[np.argmax(stray)]), "expected FASTA, whose first line starts with '>'")
+        may_go_on = np.ones(places.size, np.bool_)
+        may_go_on[1:] = full[:-1] | (owners[1:] != owners[:-1])
+        may_go_on[0] = owners[0] > 0 or self._goes_on
+        wrong = (bases > limits) | (~may_go_on & (bases > 0))
         if wrong.any():
-            place = int(np.argmax(wrong))
+            i = int(np.argmax(wrong))
             raise self._error(
-                int(lines[place]),
-                f"of {bases[place]:,} bases, where lines of this sequence have {per_line[owners[place]]:,} and only its last may "
-                "have fewer: bases cannot be found in it. Write the file anew with lines of one length (seqkit seq -w 80, or "
-                "fold), or import it (eden import)",
+                int(places[i]),
+                f"of {bases[i]:,} bases, where lines of this sequence have {limits[i]:,} and only its last may have fewer: "
+                "bases cannot be found in it. Write the file anew with lines of one length (such as with seqkit seq -w 80), or "
+                "import it (eden import)",
             )
 
     def _error(self, line: int, what: str) -> FormatError:

@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from eden_core.assembly import whole_number
 from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import SCHEMA
-from eden_core.errors import FormatError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
+from eden_core.errors import FormatError, SequenceNotFoundError, ShardNotFoundError
 from eden_core.interfaces import SequenceStore, ShardState
 from eden_core.sequence_ids import check_sample
 from eden_core.sorting import sorted_batches
+from eden_core.window_bounds import bases_within
 from eden_fasta.catalogue import Catalogue
 from eden_fasta.contents import ChangedFileError, StoreContents
 from eden_fasta.fasta_file import FastaCatalogue, FastaFile
@@ -85,10 +85,7 @@ class FileStore(SequenceStore):
     def _read(self, windows: Windows) -> Ragged[np.uint8]:
         contents = self._opened()
         rows, files = contents.find(windows.sequence_ids)
-        starts, sizes = windows.starts, rows["length"].astype(np.int64)
-        counts = np.minimum(windows.lengths, sizes - starts)
-        if counts.min() <= 0 or starts.min() < 0:
-            _refuse_stale(windows, sizes)
+        starts, counts = windows.starts, bases_within(windows, rows["length"].astype(np.int64))
         offsets = offsets_of(counts)
         values = np.empty(offsets[-1], np.uint8)
         order = np.lexsort((starts, rows["offset"], rows["file"]))
@@ -131,7 +128,7 @@ class FileStore(SequenceStore):
         file = self._opened().file_of(check_sample(sample))
         path = self._location().path(file.name)
         try:
-            found = Stamp.of(os.stat(path))
+            found = Stamp.of(path)
         except OSError as error:
             return ShardState(sample, path, file.stamp.size, unsafe=f"{path} cannot be read: {error.strerror}")
         note = None if found == file.stamp else "has changed since it was indexed, and is indexed anew when it is read"
@@ -159,7 +156,7 @@ class FileStore(SequenceStore):
     def _current(self, sample: str) -> SourceFile:
         contents = self._opened()
         file = contents.file_of(check_sample(sample))
-        if Stamp.of(os.stat(self._location().path(file.name))) != file.stamp:
+        if Stamp.of(self._location().path(file.name)) != file.stamp:
             contents.update()
         return contents.file_of(sample)
 
@@ -179,10 +176,9 @@ class FastaStore(FileStore):
     """Reads FASTA files, plain or compressed with bgzip: the id of a sequence is the first word of its header.
 
     The index that samtools keeps of each file (`.fai`, and `.gzi` of one that is compressed) is read where it fits, and
-    written where there is none; of many files only for those of 1 MiB and more. Lines of a sequence must be of one length but for the last. Case is kept.
+    written where there is none; of many files only for those of 1 MiB and more. Lines of a sequence must be of one length but
+    for the last. Case is kept. Location and options are those of `FileStore`.
     """
-
-    __doc__ += FileStore.__doc__.partition("\n\n")[2]  # type: ignore[operator]
 
     name: ClassVar[str] = "fasta"
     table: ClassVar[type[Catalogue]] = FastaCatalogue
@@ -194,7 +190,7 @@ class FastaStore(FileStore):
 
 
 class TwoBitStore(FileStore):
-    """Reads UCSC's .2bit files: what is masked comes in lower case, N as N."""
+    """Reads UCSC's .2bit files: what is masked comes in lower case, N as N. Location and options are those of `FileStore`."""
 
     name: ClassVar[str] = "twobit"
     table: ClassVar[type[Catalogue]] = TwoBitCatalogue
@@ -203,14 +199,3 @@ class TwoBitStore(FileStore):
     def open_file(self, path: str) -> SequenceFile:
         """Open a .2bit file."""
         return TwoBitFile(path)
-
-
-def _refuse_stale(windows: Windows, sizes: NDArray[np.int64]) -> None:
-    """Raise for windows that begin outside their sequence."""
-    wrong = (windows.starts < 0) | (windows.starts >= sizes)
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        raise StaleIndexError(
-            f"the index asks for base {windows.starts[i]} of sequence {windows.sequence_ids[i]!r}, which has {sizes[i]}: it was "
-            "built for other sequences; build it again with eden-precompute"
-        )

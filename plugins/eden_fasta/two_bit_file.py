@@ -2,8 +2,8 @@
 
 The format is that of https://genome.ucsc.edu/FAQ/FAQformat.html#format7: a header (signature, version, number of sequences,
 0), an index of (bytes of the name, name, offset of the record), and the records: bases, N blocks (number, starts, sizes), mask
-blocks (the same), 0, and the bases, four a byte, the first in the highest bits, T 0, C 1, A 2, G 3. Numbers are uint32 in either
-byte order, but for the offsets of version 1, which are uint64.
+blocks (the same), 0, and the bases, four a byte, the first in the highest bits, T 0, C 1, A 2, G 3. Numbers are uint32, in
+either byte order, but for the offsets of version 1, which are uint64.
 """
 
 import os
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
-from eden_core.kernels import gather
+from eden_core.kernels import gather, overlay
 from eden_core.open_files import PlainFile
 from eden_fasta.catalogue import Catalogue
-from eden_fasta.interval_blocks import BlockTables, overlaid
+from eden_fasta.interval_blocks import BlockTables
 from eden_fasta.sequence_file import Entries, Places, SequenceFile
 
 SIGNATURE = 0x1A412743
@@ -186,8 +186,8 @@ class TwoBitFile(SequenceFile):
     ) -> None:
         some = np.flatnonzero(blocks)
         if some.size:
-            found = BlockTables(self._file, self._numbers, tables[some], blocks[some])
-            overlaid(found.overlaps(starts[some], counts[some]), into, targets[some], *bits)
+            found = BlockTables(self._file, self._numbers, tables[some], blocks[some]).overlaps(starts[some], counts[some])
+            overlay(into, targets[some][found.windows] + found.firsts, found.counts, *bits)
 
     def _check_record(self, name: str, offset: int, length: int, n_blocks: int, mask_blocks: int) -> None:
         for what, at, count in (("N", offset + 8, n_blocks), ("mask", offset + 12 + 8 * n_blocks, mask_blocks)):

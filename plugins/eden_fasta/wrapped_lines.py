@@ -1,6 +1,7 @@
 """Bases that are cut into lines: where a stretch of them lies, and taking the line ends out."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,33 +14,37 @@ CopyBytes = Callable[[Places, Places, NDArray[np.uint8], Places], None]
 """as `OpenFile.copy`"""
 
 
-def copy_unwrapped(
-    copy: CopyBytes,
-    offsets: Places,
-    line_bases: Places,
-    line_ends: Places,
-    starts: Places,
-    counts: Places,
-    into: NDArray[np.uint8],
-    targets: Places,
-) -> int | None:
-    """Copy stretches of sequences that are cut into lines.
+@dataclass(frozen=True)
+class WrappedSequences:
+    """Sequences that are cut into lines.
 
-    Args:
-        copy: copies bytes of the file.
-        offsets: where the first bases of the sequences lie, int64 [n].
-        line_bases, line_ends: bases of their lines, and bytes that end these, int64 [n].
-        starts, counts: first bases, and how many, int64 [n].
-        into: uint8, written.
-        targets: where stretches go, int64 [n].
-
-    Returns:
-        The number of a stretch whose lines do not end where they must, where there is one.
+    Attributes:
+        offsets: where the first base of each lies, int64 [n].
+        line_bases: bases of its lines, int64 [n].
+        line_ends: bytes that end these, int64 [n].
     """
-    columns, lines = starts % line_bases, starts // line_bases
-    begins = offsets + lines * (line_bases + line_ends) + columns
-    sizes = counts + (columns + counts - 1) // line_bases * line_ends
-    places = offsets_of(sizes)
-    raw = np.empty(int(places[-1]), np.uint8)
-    copy(begins, sizes, raw, places[:-1])
-    return unwrap(raw, places[:-1], columns, line_bases, line_ends, counts, into, targets)
+
+    offsets: Places
+    line_bases: Places
+    line_ends: Places
+
+    def copy(self, copy: CopyBytes, starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> int | None:
+        """Copy a stretch of each, without line ends.
+
+        Args:
+            copy: copies bytes of the file.
+            starts: first bases, int64 [n].
+            counts: bases, int64 [n].
+            into: uint8, written.
+            targets: where stretches go, int64 [n].
+
+        Returns:
+            The number of a stretch whose lines do not end where they must, where there is one.
+        """
+        columns, lines = starts % self.line_bases, starts // self.line_bases
+        begins = self.offsets + lines * (self.line_bases + self.line_ends) + columns
+        sizes = counts + (columns + counts - 1) // self.line_bases * self.line_ends
+        places = offsets_of(sizes)
+        raw = np.empty(int(places[-1]), np.uint8)
+        copy(begins, sizes, raw, places[:-1])
+        return unwrap(raw, places[:-1], columns, self.line_bases, self.line_ends, counts, into, targets)
