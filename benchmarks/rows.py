@@ -131,7 +131,9 @@ def measure(given: argparse.Namespace) -> Section:
     """Measure everything."""
     torch.set_num_threads(1)
     say("files of the workload")
-    places = Prepared(given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True, in_place=True)
+    places = Prepared(
+        given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True, in_place=True
+    )
     for store in places.stores:
         into_page_cache(places.of(store))
     blocks = block_times(places, given.rounds)

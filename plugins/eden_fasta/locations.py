@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from eden_core.errors import InputError, ShardNotFoundError
+from eden_core.errors import ConfigurationError, InputError, ShardNotFoundError
 from eden_core.sequence_ids import clean_name
 from eden_core.sidecars import cache_folder
 
@@ -66,11 +66,21 @@ class Kept:
         return [Path(path), cache / f"{digest}-{Path(path).name}"]
 
     def target(self, path: str) -> Path:
-        """Return where to write such a file; its folder is made where it is missing."""
+        """Return where to write such a file; its folder is made where it is missing.
+
+        Raises:
+            ConfigurationError: it can be written nowhere.
+        """
         here, cached = self.places(path)
         if here.parent.is_dir() and os.access(here.parent, os.W_OK):
             return here
-        cached.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{here} cannot be written, and neither can the cache folder {cached.parent} ({error.strerror}): name "
+                "another one with EDEN_CACHE_DIR, or store_options={'cache_dir': …}"
+            ) from error
         return cached
 
     def newer(self, path: str, than: Stamp) -> Path | None:
@@ -96,7 +106,7 @@ class Location:
     def __init__(self, text: str, names: re.Pattern[str], store: str) -> None:
         self.text, self._names, self._store = text, names, store
         path = Path(text)
-        self._is_list = path.suffix.lower() in LISTS
+        self._is_list = path.suffix.lower() in LISTS and not path.is_dir()
         self._is_pattern = glob.has_magic(text) and not path.exists()
         if self._is_pattern:
             parts = path.parts

@@ -277,6 +277,12 @@ def test_where_nothing_can_be_written_the_cache_is_used(genome, cache, monkeypat
     assert len(list((cache / "other").iterdir())) == 2
 
 
+def test_where_nothing_can_be_written_at_all_the_error_says_what_to_set(genome, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.ConfigurationError, match="EDEN_CACHE_DIR"):
+        FastaStore(str(tmp_path / "data" / "*.fa"), cache_dir=str(tmp_path / "file" / "cache")).fingerprint()
+
+
 def test_a_fingerprint_tells_content_and_no_place(genome, tmp_path):
     fingerprint = FastaStore(str(genome)).fingerprint()
     (tmp_path / "other").mkdir()
