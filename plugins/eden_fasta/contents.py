@@ -125,6 +125,8 @@ class StoreContents:
         finally:
             with self._lock:
                 held.users -= 1
+                if held is not self._held.get(path) and not held.users:  # another one took its place
+                    held.sequences.close()
 
     def close(self) -> None:
         """Close all files; repeatable. No thread may be reading."""
@@ -140,6 +142,8 @@ class StoreContents:
             return found
         if Stamp.of(path) != stamp:
             raise ChangedFileError(path)
+        if found is not None and not found.users:
+            found.sequences.close()
         idle = [name for name, held in self._held.items() if not held.users]
         for name in idle[: max(0, len(self._held) + 1 - self._limit)]:
             self._held.pop(name).sequences.close()

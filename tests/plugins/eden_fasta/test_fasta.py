@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sequence_files import write_fasta
 
 from eden_core import EdenDataset, Tiling, errors
-from eden_core.testing.suite import windows_of
+from eden_core.testing.suite import count_open_files, windows_of
 from eden_fasta.bgzip import is_bgzip
 from eden_fasta.locations import TABLE_SUFFIX
 from eden_fasta.stores import FastaStore
@@ -325,3 +325,14 @@ def test_rows_of_a_dataset(genome, tmp_path):
     dataset = EdenDataset("fasta", "sqlite", **options)
     row = dataset[1]["tokens"].numpy()
     assert row[1:511].astype(np.uint8).tobytes() == BASES[480:990]
+
+
+def test_a_file_that_changed_while_it_is_read_is_closed(genome):
+    with FastaStore(str(genome)) as store:
+        store.fingerprint()
+        before = count_open_files()
+        for number in range(3):
+            changed = {"chr1": BASES[number : number + 400 + number]}
+            write_fasta(genome, changed)
+            assert whole(store, changed) == changed
+        assert count_open_files() <= before + 1
