@@ -12,6 +12,10 @@ from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Tran
 
 PROJECT = "eden"
 
+INTERFACE_VERSION = 1
+"""version of the plugin interface: of these hooks, and of the contracts in `eden_core.interfaces`. It rises when plugins that
+were written before may no longer work. A plugin's module says which version it was written for: `EDEN_INTERFACE = 1`"""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function of a plugin module as the implementation of the hook of its name."""
