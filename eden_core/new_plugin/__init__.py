@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from eden_core.atomic import made_folder
 from eden_core.errors import OutputExistsError
+from eden_core.hookspecs import INTERFACE_VERSION
 from eden_core.new_plugin.names import PluginNames
 
 
@@ -23,7 +24,7 @@ _WITH_ARROW = ("eden-core>=0.1", "numpy>=2.0", "pyarrow>=20")
 
 KINDS = {
     "store": _Kind("An Eden store of Arrow files, one a sample", _WITH_ARROW),
-    "index": _Kind("An Eden index with a row for each sequence", _WITH_ARROW),
+    "index": _Kind("An Eden index with a row for each run of windows", _WITH_ARROW),
     "transform": _Kind("An Eden transform that lowers the loss weight of soft-masked bases"),
 }
 """the kinds of plugin that there are templates for"""
@@ -65,6 +66,7 @@ def _contents(names: PluginNames, kind: str) -> Iterator[tuple[str, str]]:
         "distribution": names.distribution,
         "package": names.package,
         "class_name": names.class_name,
+        "interface": str(INTERFACE_VERSION),
         "description": KINDS[kind].description,
         "requirements": str(list(KINDS[kind].requirements)).replace("'", '"'),
     }
