@@ -87,7 +87,7 @@ def fresh(tmp_path_factory) -> Fresh:
         command.chmod(0o755)
     places = (venv / "bin", Path(sys.executable).parent, os.environ["PATH"])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
-    environment |= {"PATH": os.pathsep.join(map(str, places)), "MYPY_CACHE_DIR": str(folder / "mypy"), "COLUMNS": "120"}
+    environment |= {"PATH": os.pathsep.join(map(str, places)), "MYPY_CACHE_DIR": str(folder / "mypy"), "LC_ALL": "C.UTF-8"}
     made = Fresh(site, packages, environment)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True, timeout=SECONDS)
