@@ -10,38 +10,49 @@ import pluggy
 
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
 
-PROJECT = "eden"
+__all__ = [
+    "PROJECT",
+    "eden_executors",
+    "eden_objectives",
+    "eden_sequence_stores",
+    "eden_transforms",
+    "eden_window_indexes",
+    "hookimpl",
+]
 
-hookspec = pluggy.HookspecMarker(PROJECT)
+PROJECT = "eden"
+"""name of the project for pluggy, and of the group of entry points"""
+
+_hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function of a plugin module as the implementation of the hook of its name."""
 
 
-@hookspec
+@_hookspec
 def eden_sequence_stores() -> list[type[SequenceStore]]:
     """Return store classes; users pick one by its `name`: `EdenDataModule(store="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_window_indexes() -> list[type[WindowIndex]]:
     """Return index classes; users pick one by its `name`: `EdenDataModule(index="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_transforms() -> list[type[Transform]]:
     """Return transform classes; users pick them by `name`: `EdenDataModule(transforms=["…"])`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_objectives() -> list[type[Objective]]:
     """Return objective classes; users pick one by its `name`: `EdenDataModule(objective="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_executors() -> list[type[ExecutorFactory]]:
     """Return executor factories; users pick one by its `name`: `eden import … --executor …`."""
     return []

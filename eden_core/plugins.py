@@ -17,6 +17,8 @@ from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex, options_of
 
+__all__ = ["DISABLED_VARIABLE", "KINDS", "Entry", "Origin", "PluginRegistry", "Problem", "installed_plugins"]
+
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
     "index": ("eden_window_indexes", WindowIndex),
@@ -35,8 +37,11 @@ class Origin:
     """Where a plugin comes from."""
 
     distribution: str
+    """its name"""
     version: str
+    """of the distribution"""
     module: str
+    """that the entry point names"""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version} ({self.module})"
@@ -47,9 +52,13 @@ class Entry:
     """One class that a plugin offers."""
 
     kind: str
+    """a key of `KINDS`"""
     name: str
+    """what users write"""
     plugin: type
+    """the class"""
     origin: Origin
+    """who offers it"""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -62,7 +71,9 @@ class Problem:
     """Something that was left out, and why."""
 
     origin: Origin
+    """who offered it"""
     cause: str
+    """in a sentence"""
     names: tuple[str, ...] = ()
     """the plugin names that are missing because of it, where known"""
 
