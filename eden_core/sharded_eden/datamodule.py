@@ -46,6 +46,29 @@ class ShardedEdenDataModule(EdenDataModule):
         ConfigurationError: arguments that contradict each other or that Eden does not serve; the message says what to do.
     """
 
+    train_window_db_path: str | None
+    val_window_db_path: str | None
+    test_window_db_path: str | None
+    seq_length: int
+    tokenizer: Any
+    micro_batch_size: int
+    global_batch_size: int | None
+    rampup_batch_size: None
+    num_workers: int
+    pin_memory: bool
+    persistent_workers: bool
+    create_attention_mask: bool
+    vocab_file: None
+    merges_file: None
+    rc_aug: bool
+    stride: int
+    window_min_length_threshold: int | None
+    use_control_tags: bool
+    seed: int
+    num_epochs: int
+    log_windows: bool | str
+    log_dir: str | None
+
     def __init__(
         self,
         sequence_db_dir: str,
@@ -82,7 +105,6 @@ class ShardedEdenDataModule(EdenDataModule):
             "window_size": seq_length,
             "window_min_length_threshold": window_min_length_threshold or 0,
             "pin_memory": None if pin_memory else False,
-            "log_dir": log_dir if log_windows else None,
         }
         super().__init__(**served | known_among(kwargs, inspect.signature(EdenDataModule).parameters))
         self.save_hyperparameters(plain_arguments(given), logger=False)
@@ -116,7 +138,7 @@ class ShardedEdenDataModule(EdenDataModule):
 
     def _multiply_epochs(self, trainer: Any) -> None:
         """Have the Trainer read the data as often as the older module's one pass over `num_epochs` epochs did."""
-        epochs = self.hparams["num_epochs"]
+        epochs = self.num_epochs
         limited = isinstance(trainer.limit_train_batches, int)
         if epochs == 1 or limited or trainer.max_epochs in {None, -1} or self._multiplied == (trainer, trainer.max_epochs):
             return

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 
+from eden_core.arguments import arguments_of, shared_arguments
 from eden_core.contigs import first_rows
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
@@ -48,6 +49,19 @@ class ShardedEdenDataset(EdenDataset):
         ConfigurationError: the database was built in another way, or there are no shards; the message says what to do.
     """
 
+    tokenizer: Any
+    sequence_db_dir: str
+    window_db_path: str
+    create_attention_mask: bool
+    rc_aug: bool
+    stride: int
+    window_min_length_threshold: int | None
+    use_control_tags: bool
+    skip_stats: bool
+    log_tokens: bool
+    include_bos: bool
+    include_eos: bool
+
     def __init__(
         self,
         tokenizer: Any,
@@ -68,29 +82,17 @@ class ShardedEdenDataset(EdenDataset):
         include_bos: bool = True,
         include_eos: bool = True,
     ) -> None:
-        log: dict[str, Any] = {"log_windows": log_windows, "log_dir": log_dir} if log_windows else {}
-        super().__init__(
-            sequence_db_dir=sequence_db_dir,
-            window_db_path=window_db_path,
-            seq_length=seq_length,
-            window_size=seq_length,
-            stride=chosen_stride(stride),
-            window_min_length_threshold=window_min_length_threshold or 0,
-            rc_aug=rc_aug,
-            use_control_tags=use_control_tags,
-            tokenizer=chosen_tokenizer(tokenizer),
-            include_bos=include_bos,
-            include_eos=include_eos,
-            create_attention_mask=create_attention_mask,
-            split="validation" if split == "val" else split,
-            shuffle=False,
-            **log,
-        )
-        self.tokenizer = self.arguments["tokenizer"]
-        self.sequence_db_dir, self.window_db_path = sequence_db_dir, window_db_path
-        self.stride, self.window_min_length_threshold = self.arguments["stride"], window_min_length_threshold
-        self.rc_aug, self.use_control_tags, self.create_attention_mask = rc_aug, use_control_tags, create_attention_mask
-        self.split, self.log_windows, self.skip_stats = split, log_windows, skip_stats
+        given = arguments_of(ShardedEdenDataset, locals())
+        given |= {"stride": chosen_stride(stride), "tokenizer": chosen_tokenizer(tokenizer)}
+        vars(self).update(given)
+        served = shared_arguments(EdenDataset, given) | {
+            "window_size": seq_length,
+            "window_min_length_threshold": window_min_length_threshold or 0,
+            "split": "validation" if split == "val" else split,
+            "shuffle": False,
+        }
+        super().__init__(**served)
+        self.split = split
         self.length = len(self)
         """number of windows"""
         _check_shards(self.sources[0])
