@@ -180,9 +180,11 @@ class EdenDataModule(lightning.LightningDataModule):
             arguments["index"] = "sqlite" if data_dir is None else index_plugin(data_dir)
         self.save_hyperparameters(plain_arguments(arguments), logger=False)
         self.arguments = arguments
+        """what it was made with"""
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
         given = {split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}
         self.window_db_paths = index_paths(given, data_dir, arguments["index"])
+        """split -> where its index lies; None where it has none"""
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None

@@ -151,10 +151,14 @@ class EdenDataset(Dataset[Batch]):
         self.shuffle = chosen_shuffle(by_default if shuffle is None else shuffle, self.seq_length)
         multiple = None if pad_to_multiple_of is None else whole_number("pad_to_multiple_of", pad_to_multiple_of)
         self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), multiple)
+        """what makes tensors of rows"""
         self.batches.check(self.seq_length)
         self.parts = parts_of(arguments, shuffle=self.shuffle)
+        """what it is assembled of"""
         self.reader = self.parts.reader
+        """the stages from numbers of rows to their tokens"""
         self.omissions = self.parts.omissions
+        """which rows are left out"""
         for source in self.sources:
             source.warn_of_gaps()
 

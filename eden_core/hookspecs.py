@@ -10,42 +10,54 @@ import pluggy
 
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
 
+__all__ = [
+    "INTERFACE_VERSION",
+    "PROJECT",
+    "eden_executors",
+    "eden_objectives",
+    "eden_sequence_stores",
+    "eden_transforms",
+    "eden_window_indexes",
+    "hookimpl",
+]
+
 PROJECT = "eden"
+"""name of the project for pluggy, and of the group of entry points"""
 
 INTERFACE_VERSION = 1
 """version of the plugin interface: of these hooks, and of the contracts in `eden_core.interfaces`. It rises when plugins that
 were written before may no longer work. A plugin's module says which version it was written for: `EDEN_INTERFACE = 1`"""
 
-hookspec = pluggy.HookspecMarker(PROJECT)
+_hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function of a plugin module as the implementation of the hook of its name."""
 
 
-@hookspec
+@_hookspec
 def eden_sequence_stores() -> list[type[SequenceStore]]:
     """Return store classes; users pick one by its `name`: `EdenDataModule(store="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_window_indexes() -> list[type[WindowIndex]]:
     """Return index classes; users pick one by its `name`: `EdenDataModule(index="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_transforms() -> list[type[Transform]]:
     """Return transform classes; users pick them by `name`: `EdenDataModule(transforms=["…"])`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_objectives() -> list[type[Objective]]:
     """Return objective classes; users pick one by its `name`: `EdenDataModule(objective="…")`."""
     return []
 
 
-@hookspec
+@_hookspec
 def eden_executors() -> list[type[ExecutorFactory]]:
     """Return executor factories; users pick one by its `name`: `eden import … --executor …`."""
     return []

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from eden_core.dataset import EdenDataset
     from eden_core.loader import EdenLoader
 
+__all__ = ["LEDGER", "RunStart", "last_start", "read_ledger"]
+
 LEDGER = "eden-run.jsonl"
 """the ledger's name in the folder of a run"""
 

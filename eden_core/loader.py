@@ -137,6 +137,7 @@ class EdenLoader:
             consecutive=self._mixed,
             end=dataset.mixture.end if self._mixed and dataset.mixture is not None else None,
         )
+        """which rows this rank reads"""
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
             _log.warning("pin_memory=True has no effect: there is no accelerator")

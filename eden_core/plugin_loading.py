@@ -20,26 +20,11 @@ class Origin:
     """Where a plugin comes from."""
 
     distribution: str
+    """its name"""
     version: str
+    """of the distribution"""
     module: str
-
-    @classmethod
-    def of_entry_point(cls, point: EntryPoint) -> "Origin":
-        """Return the distribution that has this entry point."""
-        found = point.dist
-        if found is None:
-            return cls("unknown distribution", "?", point.value)
-        return cls(found.name or "unknown distribution", found.version or "?", point.value)
-
-    @classmethod
-    def of_object(cls, plugin: object) -> "Origin":
-        """Return the distribution that is named like the package of a module, or of an object's class."""
-        module = getattr(plugin, "__name__", type(plugin).__module__)
-        root = str(module).partition(".")[0]
-        try:
-            return cls(root, Distribution.from_name(root).version, str(module))
-        except (PackageNotFoundError, ValueError):
-            return cls(root, "?", getattr(sys.modules.get(root), "__file__", None) or str(module))
+    """that the entry point names"""
 
     @property
     def is_bundled(self) -> bool:
@@ -50,12 +35,32 @@ class Origin:
         return f"{self.distribution} {self.version} ({self.module})"
 
 
+def origin_of_entry_point(point: EntryPoint) -> Origin:
+    """Return where the module of an entry point comes from."""
+    found = point.dist
+    if found is None:
+        return Origin("unknown distribution", "?", point.value)
+    return Origin(found.name or "unknown distribution", found.version or "?", point.value)
+
+
+def origin_of_object(plugin: object) -> Origin:
+    """Return where a module, or an object's class, comes from: the distribution that is named like its package."""
+    module = getattr(plugin, "__name__", type(plugin).__module__)
+    root = str(module).partition(".")[0]
+    try:
+        return Origin(root, Distribution.from_name(root).version, str(module))
+    except (PackageNotFoundError, ValueError):
+        return Origin(root, "?", getattr(sys.modules.get(root), "__file__", None) or str(module))
+
+
 @dataclass(frozen=True)
 class SlowLoad:
     """A plugin that can be used, but that makes every process which uses Eden wait."""
 
     origin: Origin
+    """the plugin's"""
     seconds: float
+    """that it took"""
     imported: tuple[tuple[str, int], ...]
     """the large packages that were imported on the way, each with its number of modules"""
 

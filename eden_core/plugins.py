@@ -18,7 +18,9 @@ from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex, options_of
 from eden_core.plugin_faults import class_fault, hook_fault, interface_fault
-from eden_core.plugin_loading import Origin, SlowLoad, normalised, slow_load
+from eden_core.plugin_loading import Origin, SlowLoad, normalised, origin_of_entry_point, origin_of_object, slow_load
+
+__all__ = ["DISABLED_VARIABLE", "KINDS", "Entry", "Origin", "PluginRegistry", "Problem", "SlowLoad", "installed_plugins"]
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
@@ -40,9 +42,13 @@ class Entry:
     """One class that a plugin offers."""
 
     kind: str
+    """a key of `KINDS`"""
     name: str
+    """what users write"""
     plugin: type
+    """the class"""
     origin: Origin
+    """who offers it"""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -55,7 +61,9 @@ class Problem:
     """Something that was left out, and why."""
 
     origin: Origin
+    """who offered it"""
     cause: str
+    """in a sentence"""
     names: tuple[str, ...] = ()
     """the plugin names that are missing because of it, where known"""
 
@@ -78,7 +86,7 @@ class PluginRegistry:
     def load_entry_points(self) -> None:
         """Register every installed plugin but those of the distributions in `EDEN_DISABLED_PLUGINS`."""
         disabled = {normalised(name) for name in os.environ.get(DISABLED_VARIABLE, "").split(",") if name.strip()}
-        found = [(Origin.of_entry_point(point), point) for point in entry_points(group=hookspecs.PROJECT)]
+        found = [(origin_of_entry_point(point), point) for point in entry_points(group=hookspecs.PROJECT)]
         for origin, point in sorted(found, key=lambda f: (not f[0].is_bundled, f[1].name, f[1].value)):
             if normalised(origin.distribution) in disabled:
                 self.problems.append(Problem(origin, f"left out by {DISABLED_VARIABLE}", (point.name,)))
@@ -109,7 +117,7 @@ class PluginRegistry:
         """
         if self._manager.is_registered(plugin):
             return
-        origin = origin or Origin.of_object(plugin)
+        origin = origin or origin_of_object(plugin)
         try:
             cause = interface_fault(plugin, origin) or hook_fault(dict(self._hooks(plugin)))
             if cause is None:

@@ -1,6 +1,8 @@
+import ast
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,16 @@ def test_its_lines_are_in_form_whatever_the_name(tmp_path):
     for command in (["format", "--check", "--diff"], ["check"]):
         done = subprocess.run([ruff, *command, "--no-cache", str(tmp_path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_uses_what_is_public_only(tmp_path, kind):
+    _, folder = write_plugin("my-own", kind, tmp_path / "made")
+    for path in folder.rglob("*.py"):
+        imports = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom))
+        for node in imports:
+            if node.module.startswith("eden_core") and node.module != "eden_core.errors":
+                assert {alias.name for alias in node.names} <= set(import_module(node.module).__all__), ast.unparse(node)
 
 
 def test_it_goes_by_the_distribution_where_no_folder_is_given(tmp_path, monkeypatch):
