@@ -11,6 +11,7 @@ import pluggy
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
 
 __all__ = [
+    "INTERFACE_VERSION",
     "PROJECT",
     "eden_executors",
     "eden_objectives",
@@ -22,6 +23,10 @@ __all__ = [
 
 PROJECT = "eden"
 """name of the project for pluggy, and of the group of entry points"""
+
+INTERFACE_VERSION = 1
+"""version of the plugin interface: of these hooks, and of the contracts in `eden_core.interfaces`. It rises when plugins that
+were written before may no longer work. A plugin's module says which version it was written for: `EDEN_INTERFACE = 1`"""
 
 _hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -30,6 +30,7 @@ def _eden() -> None:
     from eden_core.cli.doctor import doctor
     from eden_core.cli.import_ import import_command
     from eden_core.cli.inspect import inspect
+    from eden_core.cli.new_plugin import new_plugin
     from eden_core.cli.optimize import optimize_command
     from eden_core.cli.plugins import plugins
     from eden_core.cli.prepare import prepare_command
@@ -51,6 +52,7 @@ def _eden() -> None:
     app.command("preview")(preview)
     app.command("bench")(bench_command)
     app.command("plugins")(plugins)
+    app.command("new-plugin")(new_plugin)
     app.command("demo")(demo)
     app()
 

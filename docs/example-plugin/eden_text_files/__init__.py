@@ -16,6 +16,8 @@ from eden_core.errors import InputError, SequenceNotFoundError, ShardNotFoundErr
 from eden_core.interfaces import ShardSummary
 from eden_core.sequence_ids import check_sample
 
+EDEN_INTERFACE = 1
+
 _DRAFT = "+"  # in front of a folder that is being written; no percent-encoded name has it
 
 

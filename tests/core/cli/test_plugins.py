@@ -17,3 +17,7 @@ def test_it_lists_kind_name_distribution_version_and_options():
 
 def test_it_says_what_was_left_out_and_why():
     assert "eden-core 0.1.0 (eden_sqlite): left out by EDEN_DISABLED_PLUGINS" in listing(EDEN_DISABLED_PLUGINS="Eden_Core")
+
+
+def test_it_ends_with_the_version_of_the_interface():
+    assert listing().endswith("\nthe plugin interface has version 1\n")
