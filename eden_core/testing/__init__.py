@@ -17,7 +17,7 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"eden_core.testing.{module}"
-        for module in ("suite", "lifecycle", "stores", "indexes", "objectives", "transforms", "executors")
+        for module in ("clauses", "suite", "lifecycle", "stores", "indexes", "objectives", "transforms", "executors")
     )
 )
 
