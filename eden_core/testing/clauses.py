@@ -1,10 +1,14 @@
-"""What contracts are made of: clauses, which the checks of a suite belong to, and capabilities, which some of them need."""
+"""Clauses: the rules of a contract, which the checks of a suite belong to and their failures begin with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from inspect import getattr_static, getdoc, signature
+from inspect import getdoc, signature
 from typing import Any, TypeVar, cast
+
+import pytest
+
+from eden_core.testing.capabilities import has
 
 PAGE = "docs/contracts.md"
 """where every clause is listed"""
@@ -35,7 +39,8 @@ class Clause:
         def checked(suite: Any, *args: Any, **kwargs: Any) -> None:
             given = parameters.bind(suite, *args, **kwargs).arguments
             for capability in self.needs:
-                suite.skip_without(capability, given[suite.kind], self)
+                if not has(suite, capability, given[suite.kind]):
+                    pytest.skip(self._reason(suite, capability, given[suite.kind]))
             head = f"{self.id_in(suite.kind)}: {self.rule} ({PAGE}#{self.anchor_in(suite.kind)})"
             try:
                 check(suite, *args, **kwargs)
@@ -49,6 +54,10 @@ class Clause:
         checked.clause = self  # type: ignore[attr-defined]
         return cast("Check", checked)
 
+    def _reason(self, suite: Any, capability: str, plugin: object) -> str:
+        source = "assumed" if suite.capabilities is None else "declared"
+        return f"{self.id_in(suite.kind)}: the capability {capability!r} is not {source} of {type(plugin).__name__}"
+
     def id_in(self, kind: str) -> str:
         """Return its id in the contract of a kind of plugin."""
         return f"{kind}.{self.name}"
@@ -58,32 +67,19 @@ class Clause:
         return f"{kind}-{self.name}"
 
 
-@dataclass(frozen=True)
-class Capability:
-    """An optional power of a kind of plugin."""
-
-    name: str
-    meaning: str
-    sign: str
-    """what tells that a plugin has it, in a suite that does not declare its capabilities"""
-    assumed: Callable[[Any, Any], bool]
-    """(suite, plugin) -> whether there is the sign"""
-
-
-def capability_of_method(name: str, contract: type, method: str, meaning: str) -> Capability:
-    """Return a capability whose sign is that the plugin's class overrides a method of its contract."""
-
-    def overrides(_suite: object, plugin: object) -> bool:
-        return getattr_static(type(plugin), method) is not getattr_static(contract, method)
-
-    return Capability(name, meaning, f"its class overrides `{method}`", overrides)
+CAPABILITIES = Clause(
+    "capabilities-are-declared",
+    "What a plugin can do besides the contract's minimum is what its suite declares; what it cannot do, it refuses.",
+)
 
 
 def checks_of(suite: type) -> dict[str, Clause]:
-    """Return the checks of a suite (method name -> clause), in the order in which they are written."""
+    """Return the checks of a suite (method name -> clause), class by class in the order in which they are written."""
     found: dict[str, Clause] = {}
-    for owner in reversed(suite.__mro__):
-        found |= {name: value.clause for name, value in vars(owner).items() if hasattr(value, "clause")}
+    for owner in suite.__mro__:
+        for name, value in vars(owner).items():
+            if hasattr(value, "clause"):
+                found.setdefault(name, value.clause)
     return found
 
 

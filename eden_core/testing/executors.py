@@ -6,6 +6,7 @@ import pickle
 from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -31,8 +32,8 @@ def squared_on_paper(path: str) -> int:
 class ExecutorTests(ContractSuite):
     """What every executor must do. Inherit, name the class `Test…`, write `make_executor`; override fixtures, never checks."""
 
-    kind = "executor"
-    data = ("numbers",)
+    kind: ClassVar[str] = "executor"
+    data: ClassVar[tuple[str, ...]] = ("numbers",)
 
     def make_executor(self) -> ExecutorFactory:
         """Return the factory, with two workers where it takes a number."""

@@ -2,7 +2,7 @@
 
 import inspect
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks, Ragged
 from eden_core.draws import Draws
 from eden_core.interfaces import Objective
-from eden_core.testing.clauses import Capability, Clause
-from eden_core.testing.suite import CAPABILITIES, ContractSuite, answer_of, facts, quick, read_only, seeded
+from eden_core.testing.capabilities import Capability, assumes, compare_capabilities, has
+from eden_core.testing.clauses import CAPABILITIES, Clause
+from eden_core.testing.suite import ContractSuite, answer_of, facts, quick, read_only, seeded
 from eden_core.vocabulary import Vocabulary
 
 SEED = 11
@@ -28,9 +29,9 @@ Choice = tuple[NDArray[Any], NDArray[np.bool_]]
 class ObjectiveTests(ContractSuite):
     """What every objective must do. Inherit, name it `Test…`, write `make_objective`; override fixtures, never checks."""
 
-    kind = "objective"
-    data = ("tokens", "vocabulary")
-    optional = (
+    kind: ClassVar[str] = "objective"
+    data: ClassVar[tuple[str, ...]] = ("tokens", "vocabulary")
+    optional: ClassVar[tuple[Capability, ...]] = (
         Capability(
             "chooses",
             "`choose` says what is shown and what is predicted.",
@@ -64,7 +65,7 @@ class ObjectiveTests(ContractSuite):
     @CAPABILITIES
     def test_capabilities_are_as_declared(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
         """Looks for the sign of each capability, and compares with the suite."""
-        self.compare_capabilities(objective, {"chooses": self.assumes("chooses", objective)})
+        compare_capabilities(self, objective, {"chooses": assumes(self, "chooses", objective)})
 
     @Clause("binds", "`bind` returns an objective of the same name and options.")
     def test_bind_gives_an_objective(self, vocabulary: Vocabulary) -> None:
@@ -149,7 +150,7 @@ class ObjectiveTests(ContractSuite):
         """Pickles the bound objective, and asks the copy."""
         sent = answer_of(lambda: pickle.loads(pickle.dumps(objective)), "a bound objective must pickle")  # noqa: S301 - our own bytes
         assert sent.fingerprint() == objective.fingerprint(), "a pickled objective must be the same one"
-        if self.has("chooses", objective):
+        if has(self, "chooses", objective):
             here, there = (_facts_of(_choose(one, tokens)) for one in (objective, sent))
             assert here == there, "a pickled objective must choose the same"
 

@@ -4,7 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -18,9 +18,9 @@ import pytest
 from hypothesis import Phase, settings
 
 from eden_core.batch import Windows
-from eden_core.errors import NotSupportedError
 from eden_core.interfaces import SequenceStore, WindowIndex
-from eden_core.testing.clauses import Capability, Clause, checks_of
+from eden_core.testing.capabilities import Capability
+from eden_core.testing.clauses import checks_of
 
 Record = TypeVar("Record")
 
@@ -62,46 +62,6 @@ class ContractSuite:
                     "data do not fit, override a fixture; where the plugin cannot pass, mark the redefinition with "
                     "pytest.mark.xfail(reason='…')"
                 )
-
-    def has(self, capability: str, plugin: object) -> bool:
-        """Return whether the plugin is to be able to do something optional."""
-        if self.capabilities is not None:
-            return capability in self.capabilities
-        return self.assumes(capability, plugin)
-
-    def assumes(self, capability: str, plugin: object) -> bool:
-        """Return whether there is the sign of a capability."""
-        return next(c for c in self.optional if c.name == capability).assumed(self, plugin)
-
-    def skip_without(self, capability: str, plugin: object, clause: Clause) -> None:
-        """Skip the check where the plugin is not to be able to do what its clause is about."""
-        if not self.has(capability, plugin):
-            source = "assumed" if self.capabilities is None else "declared"
-            pytest.skip(f"{clause.id_in(self.kind)}: the capability {capability!r} is not {source} of {type(plugin).__name__}")
-
-    def compare_capabilities(self, plugin: object, found: Mapping[str, bool]) -> None:
-        """Fail where what the plugin was found to do is not what it is to do."""
-        can = tuple(name for name, there in found.items() if there)
-        for capability in self.optional:
-            said, there = self.has(capability.name, plugin), capability.name in can
-            source = "is declared" if self.capabilities is not None else f"is assumed, since {capability.sign}"
-            trouble = f"{capability.name!r} {source if said else 'is not'}, and {'there it is' if there else 'it is not there'}"
-            assert said == there, f"{trouble}: mend {type(plugin).__name__}, or let the suite say capabilities = {can!r}"
-
-
-CAPABILITIES = Clause(
-    "capabilities-are-declared",
-    "What a plugin can do besides the contract's minimum is what its suite declares; what it cannot do, it refuses.",
-)
-
-
-def is_offered(call: Callable[[], object]) -> bool:
-    """Return whether a plugin does what it is asked, instead of refusing it with NotSupportedError."""
-    try:
-        call()
-    except NotSupportedError:
-        return False
-    return True
 
 
 def quick(examples: int) -> settings:

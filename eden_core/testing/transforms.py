@@ -4,7 +4,7 @@ import inspect
 import pickle
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 from eden_core.batch import Picks, Ragged, SequenceBatch, Windows
 from eden_core.draws import Draws
 from eden_core.interfaces import Transform
-from eden_core.testing.clauses import Capability, Clause, capability_of_method
-from eden_core.testing.suite import (
-    CAPABILITIES,
-    ContractSuite,
-    answer_of,
-    example_sequences,
-    facts,
-    quick,
-    read_only,
-    seeded,
-    windows_of,
-)
+from eden_core.testing.capabilities import Capability, assumes, capability_of_method, compare_capabilities
+from eden_core.testing.clauses import CAPABILITIES, Clause
+from eden_core.testing.suite import ContractSuite, answer_of, example_sequences, facts, quick, read_only, seeded, windows_of
 from eden_core.vocabulary import Vocabulary
 
 SEED = 11
@@ -38,9 +29,9 @@ _COMPANY = Clause("company", "A window is changed the same alone, among others, 
 class TransformTests(ContractSuite):
     """What every transform must do. Inherit, name it `Test…`, write `make_transform`; override fixtures, never checks."""
 
-    kind = "transform"
-    data = ("batch", "vocabulary")
-    optional = (
+    kind: ClassVar[str] = "transform"
+    data: ClassVar[tuple[str, ...]] = ("batch", "vocabulary")
+    optional: ClassVar[tuple[Capability, ...]] = (
         Capability(
             "augments",
             "It runs on the training split only.",
@@ -73,9 +64,9 @@ class TransformTests(ContractSuite):
     @CAPABILITIES
     def test_capabilities_are_as_declared(self, transform: Transform, batch: SequenceBatch) -> None:
         """Changes a batch without weights, looks for the other signs, and compares with the suite."""
-        signs = {name: self.assumes(name, transform) for name in ("augments", "prefixes")}
+        signs = {name: assumes(self, name, transform) for name in ("augments", "prefixes")}
         weights = _apply(transform, replace(batch, weights=None)).weights
-        self.compare_capabilities(transform, {**signs, "weights": weights is not None})
+        compare_capabilities(self, transform, {**signs, "weights": weights is not None})
 
     @Clause("binds", "`bind` returns a transform of the same name.")
     def test_bind_gives_a_transform(self, vocabulary: Vocabulary) -> None:

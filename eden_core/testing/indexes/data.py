@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from eden_core.batch import Windows
 from eden_core.interfaces import WindowIndex
-from eden_core.testing.clauses import Capability, capability_of_method
+from eden_core.testing.capabilities import Capability, capability_of_method, is_offered
 from eden_core.testing.lifecycle import LifecycleTests, Probe
 from eden_core.testing.oracle import Contigs, Request
-from eden_core.testing.suite import facts, is_offered, new_folder
+from eden_core.testing.suite import facts, new_folder
 from eden_core.tiling import Tiling
 
 
@@ -33,9 +33,9 @@ def _knows_lengths(_suite: "IndexData", index: WindowIndex) -> bool:
 class IndexData(LifecycleTests):
     """The index under test, and what it is built from."""
 
-    kind = "index"
-    data = ("contigs", "tilings")
-    optional = (
+    kind: ClassVar[str] = "index"
+    data: ClassVar[tuple[str, ...]] = ("contigs", "tilings")
+    optional: ClassVar[tuple[Capability, ...]] = (
         capability_of_method("builds", WindowIndex, "build", "`build` writes an index."),
         Capability("intervals", "It is built from intervals of contigs too.", "`make_index` takes intervals", _takes_intervals),
         Capability(

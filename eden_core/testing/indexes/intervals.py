@@ -20,8 +20,8 @@ class IntervalTests(IndexData):
 
     @Clause(
         "windows-lie-in-intervals",
-        "Windows begin at multiples of the stride and end in their interval; short ones only where it ends with its contig. "
-        "`contigs` lists stretches of windows that follow each other, with the base where each begins.",
+        "Windows begin at multiples of the stride and end in their interval, short ones only where that ends with its contig, "
+        "and `contigs` lists stretches of windows with the base where each begins.",
         needs=("intervals",),
     )
     @pytest.mark.parametrize("ends", ["known", "unknown"])

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from eden_core.batch import Windows
 from eden_core.errors import FormatError, WindowOutOfRangeError
 from eden_core.interfaces import WindowIndex
-from eden_core.testing.clauses import Clause
+from eden_core.testing.capabilities import assumes, compare_capabilities, is_offered
+from eden_core.testing.clauses import CAPABILITIES, Clause
 from eden_core.testing.indexes.data import IndexData, check_windows, contig_batches, contig_rows
 from eden_core.testing.lifecycle import halve, opened_again
 from eden_core.testing.oracle import windows_in
-from eden_core.testing.suite import CAPABILITIES, answer_of, error_of, is_offered, quick
+from eden_core.testing.suite import answer_of, error_of, quick
 from eden_core.tiling import Tiling
 
 _ORDER = Clause("windows-follow-the-request", "Windows are answered in the order asked, and one asked twice is answered twice.")
@@ -34,9 +35,9 @@ class LookupTests(IndexData):
     ) -> None:
         """Tries each capability, and compares what came of it with the suite."""
         signs = ("intervals", "retiles", "lengths", "digests", "checks")
-        found = {name: self.assumes(name, index) for name in signs}
+        found = {name: assumes(self, name, index) for name in signs}
         build = partial(type(index).build, str(tmp_path / Path(index.location).name), contig_batches(contigs), tilings[0])
-        self.compare_capabilities(index, {"builds": is_offered(build), **found})
+        compare_capabilities(self, index, {"builds": is_offered(build), **found})
 
     @_ORDER
     def test_any_order_and_repeats(self, index: WindowIndex, contigs: list[tuple[str, int]], tilings: list[Tiling]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from eden_core.batch import Ragged
 from eden_core.interfaces import SequenceStore
-from eden_core.testing.clauses import Capability, capability_of_method
+from eden_core.testing.capabilities import Capability, capability_of_method
 from eden_core.testing.lifecycle import LifecycleTests, Probe
 from eden_core.testing.oracle import Request, Sequences, rows_of
 from eden_core.testing.suite import answer_of, example_sequences, new_folder, windows_of
@@ -21,9 +21,9 @@ _of_method = partial(capability_of_method, contract=SequenceStore)
 class StoreData(LifecycleTests):
     """The store under test, and what it holds."""
 
-    kind = "store"
-    data = ("sequences", "many_samples")
-    optional = (
+    kind: ClassVar[str] = "store"
+    data: ClassVar[tuple[str, ...]] = ("sequences", "many_samples")
+    optional: ClassVar[tuple[Capability, ...]] = (
         _of_method("samples", method="samples", meaning="`samples` lists the samples."),
         _of_method("contigs", method="contigs", meaning="`contigs` lists the sequences and their lengths."),
         _of_method("writes", method="write_shard", meaning="`write_shard` writes a sample."),

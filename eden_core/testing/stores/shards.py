@@ -10,11 +10,12 @@ import pytest
 from eden_core.errors import FormatError, ShardNotFoundError
 from eden_core.interfaces import SequenceStore
 from eden_core.sequence_ids import extract_sample_id
-from eden_core.testing.clauses import Clause
+from eden_core.testing.capabilities import assumes, compare_capabilities, is_offered
+from eden_core.testing.clauses import CAPABILITIES, Clause
 from eden_core.testing.lifecycle import halve, opened_again
 from eden_core.testing.oracle import by_sample
 from eden_core.testing.stores.data import StoreData, check_reads
-from eden_core.testing.suite import CAPABILITIES, answer_of, error_of, is_offered
+from eden_core.testing.suite import answer_of, error_of
 
 
 class ShardTests(StoreData):
@@ -34,8 +35,8 @@ class ShardTests(StoreData):
             "removes": lambda: store.remove_shard("NO.SUCH"),
         }
         found = {name: is_offered(attempt) for name, attempt in attempts.items()}
-        found |= {name: self.assumes(name, store) for name in ("checks", "threads")}
-        self.compare_capabilities(store, found)
+        found |= {name: assumes(self, name, store) for name in ("checks", "threads")}
+        compare_capabilities(self, store, found)
 
     @Clause(
         "contigs-are-listed",

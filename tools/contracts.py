@@ -1,14 +1,19 @@
-"""Writes the list of clauses in docs/contracts.md: `python -m eden_core.testing.page docs/contracts.md`."""
+"""Writes the clauses of the contract suites into docs/contracts.md, behind what is written there by hand.
 
-import sys
+python tools/contracts.py
+"""
+
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
 from eden_core import testing
 from eden_core.testing.clauses import Clause, checks_of, summary_of
 from eden_core.testing.suite import ContractSuite
 
-BEGIN = "<!-- what follows is written by `python -m eden_core.testing.page docs/contracts.md` -->"
+PAGE = Path(__file__).parents[1] / "docs" / "contracts.md"
+
+BEGIN = "<!-- from here on the page is written by: python tools/contracts.py -->"
 
 SUITES: tuple[type[ContractSuite], ...] = (
     testing.SequenceStoreTests,
@@ -29,8 +34,8 @@ def _section(suite: type[ContractSuite]) -> Iterator[str]:
     kind = suite.kind
     make = getattr(suite, f"make_{kind}")
     yield f"## {suite.__name__}\n"
-    yield f"Write `make_{kind}`: {summary_of(make)}\n"
-    yield f"| data of the fixture | {'is'} |\n|---|---|"
+    yield f"To be written: `make_{kind}({', '.join(signature(make).parameters)})`. {summary_of(make)}\n"
+    yield "| fixture | data |\n|---|---|"
     for name in suite.data:
         yield f"| `{name}` | {summary_of(getattr(suite, name).__wrapped__)} |"
     if suite.optional:
@@ -53,6 +58,10 @@ def _entry(suite: type[ContractSuite], clause: Clause, checks: list[str]) -> Ite
     yield ""
 
 
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(with_clauses(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.write_text(with_clauses(target.read_text(encoding="utf-8")), encoding="utf-8")
+    main()
