@@ -27,7 +27,7 @@ Choice = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
 class ObjectiveTests(ContractSuite):
-    """What every objective must do. Inherit, name it `Test…`, write `make_objective`; override fixtures, never checks."""
+    """What every objective must do with rows of token ids. Inherit, write `make_objective`; override fixtures, never checks."""
 
     kind: ClassVar[str] = "objective"
     data: ClassVar[tuple[str, ...]] = ("tokens", "vocabulary")
@@ -51,7 +51,7 @@ class ObjectiveTests(ContractSuite):
 
     @pytest.fixture
     def tokens(self, vocabulary: Vocabulary) -> Ragged[np.int64]:
-        """The token ids of the bases of a few windows, of unequal length."""
+        """The token ids of a few windows' bases, int64, a row a window, of unequal length."""
         ids = np.array(vocabulary.encode("ACGT"), np.int64)
         lengths = (40, 1, 300, 7, 64)
         rows = [ids[np.random.default_rng(i).integers(0, ids.size, length)] for i, length in enumerate(lengths)]
@@ -63,7 +63,7 @@ class ObjectiveTests(ContractSuite):
         return self.make_objective().bind(vocabulary)
 
     @CAPABILITIES
-    def test_capabilities_are_as_declared(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+    def test_capabilities_are_as_declared(self, objective: Objective) -> None:
         """Looks for the sign of each capability, and compares with the suite."""
         compare_capabilities(self, objective, {"chooses": assumes(self, "chooses", objective)})
 
@@ -88,7 +88,7 @@ class ObjectiveTests(ContractSuite):
 
     @Clause("types", "`choose` answers with a token id and a boolean for each token.", needs=_CHOOSES)
     def test_shapes(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
-        """Looks at what is shown and at what is predicted."""
+        """Looks at the shapes and types of what is shown and of what is predicted."""
         shown, chosen = _choose(objective, tokens)
         assert shown.shape == chosen.shape == tokens.values.shape, "choose() must answer for each token"
         assert shown.dtype.kind in "iu", f"what is shown must be token ids, which are integers, not {shown.dtype}"
@@ -96,7 +96,7 @@ class ObjectiveTests(ContractSuite):
 
     @Clause("tokens-are-left-alone", "Read-only tokens are accepted, and what is given is not changed.", needs=_CHOOSES)
     def test_tokens_are_left_as_they_were(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
-        """Gives tokens that can be written to and tokens that cannot, and compares."""
+        """Gives rows that can be written to and rows that cannot, and compares."""
         before = facts(tokens)
         expected = _facts_of(_choose(objective, tokens))
         assert facts(tokens) == before, "choose() must not write to the tokens that it is given"
