@@ -37,9 +37,9 @@ class Clause:
 
         @wraps(check)
         def checked(suite: Any, *args: Any, **kwargs: Any) -> None:
-            given = parameters.bind(suite, *args, **kwargs).arguments
+            given = dict(list(parameters.bind(suite, *args, **kwargs).arguments.items())[1:])
             for capability in self.needs:
-                if not has(suite, capability, given[suite.kind]):
+                if not has(suite, capability, **given):
                     pytest.skip(self._reason(suite, capability, given[suite.kind]))
             head = f"{self.id_in(suite.kind)}: {self.rule} ({PAGE}#{self.anchor_in(suite.kind)})"
             try:

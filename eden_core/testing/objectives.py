@@ -36,7 +36,7 @@ class ObjectiveTests(ContractSuite):
             "chooses",
             "`choose` says what is shown and what is predicted.",
             "its class says `predicts_all = False`",
-            lambda _suite, objective: not objective.predicts_all,
+            lambda _suite, given: not given["objective"].predicts_all,
         ),
     )
 
@@ -65,7 +65,7 @@ class ObjectiveTests(ContractSuite):
     @CAPABILITIES
     def test_capabilities_are_as_declared(self, objective: Objective) -> None:
         """Looks for the sign of each capability, and compares with the suite."""
-        compare_capabilities(self, objective, {"chooses": assumes(self, "chooses", objective)})
+        compare_capabilities(self, {"chooses": assumes(self, "chooses", objective=objective)}, objective=objective)
 
     @Clause("binds", "`bind` returns an objective of the same name and options.")
     def test_bind_gives_an_objective(self, vocabulary: Vocabulary) -> None:
@@ -150,7 +150,7 @@ class ObjectiveTests(ContractSuite):
         """Pickles the bound objective, and asks the copy."""
         sent = answer_of(lambda: pickle.loads(pickle.dumps(objective)), "a bound objective must pickle")  # noqa: S301 - our own bytes
         assert sent.fingerprint() == objective.fingerprint(), "a pickled objective must be the same one"
-        if has(self, "chooses", objective):
+        if has(self, "chooses", objective=objective):
             here, there = (_facts_of(_choose(one, tokens)) for one in (objective, sent))
             assert here == there, "a pickled objective must choose the same"
 

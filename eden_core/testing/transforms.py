@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -26,6 +27,10 @@ _TYPES = Clause("types", "As many windows come back as were given, none included
 _COMPANY = Clause("company", "A window is changed the same alone, among others, and in another order.")
 
 
+def _sets_weights(_suite: object, given: Mapping[str, Any]) -> bool:
+    return _apply(given["transform"], replace(given["batch"], weights=None)).weights is not None
+
+
 class TransformTests(ContractSuite):
     """What every transform must do. Inherit, name it `Test…`, write `make_transform`; override fixtures, never checks."""
 
@@ -36,10 +41,10 @@ class TransformTests(ContractSuite):
             "augments",
             "It runs on the training split only.",
             "its class says `augments`",
-            lambda _suite, transform: transform.augments,
+            lambda _suite, given: given["transform"].augments,
         ),
         capability_of_method("prefixes", Transform, "prefix_lengths", "It puts tokens in front of the bases."),
-        Capability("weights", "It sets loss weights where there are none.", "nothing: it must be declared", lambda *_: False),
+        Capability("weights", "It sets loss weights where there are none.", "a batch without weights gets some", _sets_weights),
     )
 
     def make_transform(self) -> Transform:
@@ -63,10 +68,9 @@ class TransformTests(ContractSuite):
 
     @CAPABILITIES
     def test_capabilities_are_as_declared(self, transform: Transform, batch: SequenceBatch) -> None:
-        """Changes a batch without weights, looks for the other signs, and compares with the suite."""
-        signs = {name: assumes(self, name, transform) for name in ("augments", "prefixes")}
-        weights = _apply(transform, replace(batch, weights=None)).weights
-        compare_capabilities(self, transform, {**signs, "weights": weights is not None})
+        """Looks for the sign of each capability, and compares with the suite."""
+        given = {"transform": transform, "batch": batch}
+        compare_capabilities(self, {c.name: assumes(self, c.name, **given) for c in self.optional}, **given)
 
     @Clause("binds", "`bind` returns a transform of the same name.")
     def test_bind_gives_a_transform(self, vocabulary: Vocabulary) -> None:

@@ -20,14 +20,14 @@ from eden_core.testing.suite import facts, new_folder
 from eden_core.tiling import Tiling
 
 
-def _takes_intervals(suite: "IndexData", _index: WindowIndex) -> bool:
+def _takes_intervals(suite: "IndexData", _given: object) -> bool:
     batches = batches_of([("BCR__ECT-SAMPLE1__CT1-1", 100, 400)], ("contig_id", "start", "length"), 1)
     with TemporaryDirectory() as folder:
         return is_offered(lambda: suite.make_index(Path(folder), batches, Tiling(100, 100)).close())
 
 
-def _knows_lengths(_suite: "IndexData", index: WindowIndex) -> bool:
-    return any(batch.column("length").null_count < batch.num_rows for batch in index.contigs())
+def _knows_lengths(_suite: "IndexData", given: Mapping[str, Any]) -> bool:
+    return any(batch.column("length").null_count < batch.num_rows for batch in given["index"].contigs())
 
 
 class IndexData(LifecycleTests):
@@ -42,14 +42,14 @@ class IndexData(LifecycleTests):
             "retiles",
             "Windows may be cut in another way than they were built.",
             "its class says `retiles`",
-            lambda _suite, index: type(index).retiles,
+            lambda _suite, given: type(given["index"]).retiles,
         ),
         Capability("lengths", "It knows where sequences end.", "`contigs` gives a length", _knows_lengths),
         Capability(
             "digests",
             "It knows what it was built from.",
             "its `contigs_digest` is not None",
-            lambda _suite, index: index.contigs_digest is not None,
+            lambda _suite, given: given["index"].contigs_digest is not None,
         ),
         capability_of_method("checks", WindowIndex, "check", "`check` finds damage."),
     )

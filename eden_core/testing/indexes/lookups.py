@@ -35,9 +35,9 @@ class LookupTests(IndexData):
     ) -> None:
         """Tries each capability, and compares what came of it with the suite."""
         signs = ("intervals", "retiles", "lengths", "digests", "checks")
-        found = {name: assumes(self, name, index) for name in signs}
+        found = {name: assumes(self, name, index=index) for name in signs}
         build = partial(type(index).build, str(tmp_path / Path(index.location).name), contig_batches(contigs), tilings[0])
-        compare_capabilities(self, index, {"builds": is_offered(build), **found})
+        compare_capabilities(self, {"builds": is_offered(build), **found}, index=index)
 
     @_ORDER
     def test_any_order_and_repeats(self, index: WindowIndex, contigs: list[tuple[str, int]], tilings: list[Tiling]) -> None:

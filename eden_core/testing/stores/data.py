@@ -35,7 +35,7 @@ class StoreData(LifecycleTests):
             "threads",
             "Several threads may `read` at once.",
             "its `max_read_threads` is more than 1",
-            lambda _suite, store: bool(store.max_read_threads > 1),
+            lambda _suite, given: bool(given["store"].max_read_threads > 1),
         ),
     )
     max_open_files: ClassVar[int] = 256

@@ -35,8 +35,8 @@ class ShardTests(StoreData):
             "removes": lambda: store.remove_shard("NO.SUCH"),
         }
         found = {name: is_offered(attempt) for name, attempt in attempts.items()}
-        found |= {name: assumes(self, name, store) for name in ("checks", "threads")}
-        compare_capabilities(self, store, found)
+        found |= {name: assumes(self, name, store=store) for name in ("checks", "threads")}
+        compare_capabilities(self, found, store=store)
 
     @Clause(
         "contigs-are-listed",

@@ -102,9 +102,9 @@ class WriteTests(StoreData):
             store.close()
             check_reads(store, kept, "after remove_shard() a store must read the samples that stay")
             _check_gone(store, old, "remove_shard() must remove all that the store had of a sample, before and after finish()")
-            if has(self, "samples", store):
+            if has(self, "samples", store=store):
                 assert sample not in list(store.samples()), f"after remove_shard() samples() still lists {sample}"
-        if has(self, "writes", store):
+        if has(self, "writes", store=store):
             _write(store, sample, old)
             check_reads(store, sequences, "after remove_shard() a sample can be written again")
 
@@ -114,7 +114,7 @@ class WriteTests(StoreData):
     ) -> None:
         """Writes and removes samples as hypothesis has it, `finish` in between or not, and reads all after each."""
         small = {i: bases for i, bases in sequences.items() if len(bases) <= 10_000} or sequences
-        samples, removes = by_sample(small), has(self, "removes", store)
+        samples, removes = by_sample(small), has(self, "removes", store=store)
         step = st.sampled_from(sorted(samples)).flatmap(
             lambda sample: st.tuples(
                 st.just(sample),
