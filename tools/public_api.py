@@ -75,7 +75,10 @@ def _target(member: griffe.Object | griffe.Alias) -> griffe.Object | None:
 
 
 def members_of(cls: griffe.Class) -> Iterator[griffe.Object]:
-    """Yield what of a class does not begin with one underscore, with what it inherits from classes that are not public."""
+    """Yield what of a class does not begin with one underscore, with what it inherits from classes that are not public.
+
+    The checks of contract suites are not among it: docs/contracts.md lists their clauses.
+    """
     listed = {found.path for found in public_objects().values()}
     owners = [cls, *(base for base in cls.mro() if base.path.startswith("eden_core.") and base.path not in listed)]
     seen: set[str] = set()
@@ -87,7 +90,7 @@ def members_of(cls: griffe.Class) -> Iterator[griffe.Object]:
 
 
 def _is_public(name: str) -> bool:
-    return not name.startswith("_") or (name.startswith("__") and name.endswith("__"))
+    return not name.startswith(("_", "test_")) or (name.startswith("__") and name.endswith("__"))
 
 
 def lines() -> list[str]:
