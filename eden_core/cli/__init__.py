@@ -19,10 +19,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `eden`."""
-    run(_eden)
+    run(lambda: commands()())
 
 
-def _eden() -> None:
+def commands() -> typer.Typer:
+    """Return `eden` with all its sub-commands."""
     from eden_core.cli.bench import bench_command
     from eden_core.cli.contigs import contigs_command
     from eden_core.cli.convert import convert_command
@@ -52,7 +53,7 @@ def _eden() -> None:
     app.command("bench")(bench_command)
     app.command("plugins")(plugins)
     app.command("demo")(demo)
-    app()
+    return app
 
 
 def run(command: Callable[[], object]) -> None:
