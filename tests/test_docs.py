@@ -128,7 +128,7 @@ class Runner:
     def __init__(self) -> None:
         self.namespace = {"__name__": "__main__"}
         places = (Path(sys.executable).parent, ROOT / "tests" / "commands", os.environ["PATH"])
-        self.environment = os.environ | {"PATH": os.pathsep.join(map(str, places)), "PYTHONUNBUFFERED": "1"}
+        self.environment = os.environ | {"PATH": os.pathsep.join(map(str, places)), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
         self.database = sqlite3.connect(":memory:")
 
     def run(self, block: Block) -> None:
