@@ -3,8 +3,8 @@
 What counts, block by block:
 - `python` is executed, the blocks of a page in one namespace; `bash` by `bash -e`; `sql` by SQLite, in memory. All blocks of a
   page run in one folder, which has what `folder` makes.
-- `console` has commands behind `$ `, each run by `bash -e`. What stands below one is what it prints, standard error included, with `…` for
-  anything; nothing stands for anything. A line `error: …` there says that the command fails.
+- `console` has commands behind `$ `, each run by `bash -e`. What stands below one is what it prints, standard error included,
+  with `…` for anything; where nothing stands, it may print what it likes. A line `error: …` there says that the command fails.
 - `pycon` is a doctest, in the namespace of `python`: what is printed and raised must be as shown, with `...` for anything.
 - `toml`, `json` and `yaml` must parse; `text` is for what is not code. There are no other languages.
 - `<!-- not run: reason -->` in the line before a block spares it.
@@ -128,7 +128,11 @@ class Runner:
     def __init__(self) -> None:
         self.namespace = {"__name__": "__main__"}
         places = (Path(sys.executable).parent, ROOT / "tests" / "commands", os.environ["PATH"])
-        self.environment = os.environ | {"PATH": os.pathsep.join(map(str, places)), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        self.environment = os.environ | {
+            "PATH": os.pathsep.join(map(str, places)),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         self.database = sqlite3.connect(":memory:")
 
     def run(self, block: Block) -> None:
@@ -288,7 +292,10 @@ WRONG = {
     "other output": ("```console\n$ echo 1 file of 3\n2 … of 3\n```", "it printed"),
     "an error that is none": ("```console\n$ echo error: gone\nerror: gone\n```", "exit code 0"),
     "another value": ("```pycon\n>>> 1 + 1\n3\n```", "Got:"),
-    "another message": ("```pycon\n>>> int('a')\nTraceback (most recent call last):\nValueError: wrong\n```", "invalid literal"),
+    "another message": (
+        "```pycon\n>>> int('a')\nTraceback (most recent call last):\nValueError: wrong\n```",
+        "invalid literal",
+    ),
     "a session without input": ("```pycon\n1\n```", "no line begins"),
     "no prompt": ("```console\necho a\n```", "no line begins"),
     "wrong sql": ("```sql\nSELECT * FROM nowhere;\n```", "no such table"),

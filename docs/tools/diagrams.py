@@ -1,10 +1,11 @@
-"""Draws the diagrams of the pages into docs/images: `python docs/tools/diagrams.py`. Every number in them comes from Eden itself."""
+"""Draws the diagrams of the pages into docs/images: `python docs/tools/diagrams.py`. Their numbers come from Eden itself."""
 
 import tempfile
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +45,7 @@ def diagrams() -> dict[str, str]:
         }
 
 
-def made_dataset(folder: Path, sequences: dict[str, bytes], cut: Tiling, **options: object) -> EdenDataset:
+def made_dataset(folder: Path, sequences: dict[str, bytes], cut: Tiling, **options: Any) -> EdenDataset:
     """Return rows of sequences, whose ids name one sample, SAMPLE1."""
     with installed_plugins().store("sqlite-shards", str(folder)) as store:
         store.write_shard("SAMPLE1", sequences.items())
@@ -76,7 +77,7 @@ def data_path(folder: Path) -> str:
     stages = (
         ("sampler", "which rows", f"row {row}"),
         ("order", "which windows", f"window {place.window_ids[0]}"),
-        ("index", "where they lie", f"{start:,} – {end:,}"),
+        ("index", "where they lie", f"{start:,} to {end:,}"),
         ("store", "the bases", f"{read[:6]}…{read[-4:]}"),
         ("transforms", "strand and tag", f"{laid_out[:6]}…"),
         ("layout", "tokens, labels", f"{tokens[0]} {tokens[1]} {tokens[2]} …"),
@@ -109,7 +110,9 @@ def tiling() -> str:
     parts += [_text(left + base * scale, 76, f"{base:,}", "small muted middle") for base in range(0, length[0] + 1, 500)]
     for y, (title, cut) in zip((104, 196), cuts.items(), strict=True):
         count, unread = int(cut.counts(length)[0]), int(length[0] - cut.bases_read(length)[0])
-        parts.append(_text(20, y, f"{title}: {count} windows, {f'the last {unread} bases' if unread else 'no base'} left unread"))
+        parts.append(
+            _text(20, y, f"{title}: {count} windows, {f'the last {unread} bases' if unread else 'no base'} left unread")
+        )
         for i in range(count):
             start, end = i * cut.stride, min(i * cut.stride + cut.window_size, int(length[0]))
             x, top, width = left + start * scale, y + 12 + i % 2 * 22, (end - start) * scale
@@ -117,23 +120,26 @@ def tiling() -> str:
             parts += [
                 _bar(x, top, width, 18, "bases"),
                 _text(x + (5 if inside else -145), top + 13, f"window {i}", "small"),
-                _text(x + (width if inside else 0) - 5, top + 13, f"{start:,} – {end:,}", "small muted", "end"),
+                _text(x + (width if inside else 0) - 5, top + 13, f"{start:,} to {end:,}", "small muted", "end"),
             ]
         if unread:
             parts.append(_bar(left + (length[0] - unread) * scale, y + 12, unread * scale, 40, "lost"))
     last = int(length[0]) - (int(kept.counts(length)[0]) - 1) * kept.stride
-    return _svg(306, "Windows of a contig, with its tail and without", [
-        *parts,
-        _text(20, 274, f"Neighbours share {seed.window_size - seed.stride} bases. Of a window a row of {seed.window_size} tokens reads "
-              f"{seed.row_bases} bases beside bos and eos, and {kept.row_bases} are sure to be", "small muted"),
-        _text(20, 290, f"read where {kept.reserve} tokens are reserved for specials and tags. The last window has {last} bases; padding "
-              "fills its row.", "small muted"),
-    ])  # fmt: skip
+    reads = f"A row of {seed.window_size} tokens reads {seed.row_bases} bases of a window beside bos and eos;"
+    tail = f"the tail is kept for {kept.row_bases} or more, {kept.reserve} tokens being reserved for specials and tags."
+    caption = (
+        f"Neighbours share {seed.window_size - seed.stride} bases. {reads}",
+        f"{tail} The last window has {last} bases; padding fills its row.",
+    )
+    return _svg(306, "Windows of a contig, with its tail and without", [*parts, *_caption(274, *caption)])
 
 
 def ranks() -> str:
     """Rows of two steps on two ranks, and of the next two, after a resume, on four."""
-    parts, shades = [_text(20, 30, "Rows of a run, in order: which rank reads which", "title")], ("bases", "special", "other", "pad")
+    parts, shades = (
+        [_text(20, 30, "Rows of a run, in order: which rank reads which", "title")],
+        ("bases", "special", "other", "pad"),
+    )
     for y, size, first in ((58, 2, 0), (184, 4, 2)):
         samplers = [RankSampler(10_000, 2, rank, size, global_batch_size=8) for rank in range(size)]
         batches, rows = samplers[0].step_batches, samplers[0].step_rows
@@ -150,10 +156,10 @@ def ranks() -> str:
                 x, width = 20 + step * 420 + batch * 200, 400 / batches - 4
                 parts.append(f'<path class="line" d="M{x} {y + 64} v4 h{width:g} v-4"/>')
                 parts.append(_text(x + width / 2, y + 81, f"micro-batch {batch} of each rank", "small muted middle"))
-    return _svg(306, "What each rank reads, before and after a resume", [
-        *parts,
-        _text(20, 290, "A checkpoint holds the next row, here 16, and nothing of ranks: each step has the same rows on any number of them.", "small muted"),
-    ])  # fmt: skip
+    caption = (
+        "A checkpoint holds the next row, here 16, and nothing of ranks: each step has the same rows on any number of them."
+    )
+    return _svg(306, "What each rank reads, before and after a resume", [*parts, *_caption(290, caption)])
 
 
 def packed_row(folder: Path) -> str:
@@ -168,22 +174,31 @@ def packed_row(folder: Path) -> str:
     lines["loss_mask"] = [f"{weight:g}" for weight in batch["loss_mask"][0].tolist()]
     lines["position_ids"] = [str(place) for place in batch["position_ids"][0].tolist()]
     cell, left = 18.3, 112.0
-    parts = [_text(20, 30, 'A packed row of 40 tokens: three contigs, packing="thd"', "title"), _text(20, 54, "cu_seqlens", "code small")]
+    parts = [
+        _text(20, 30, 'A packed row of 40 tokens: three contigs, packing="thd"', "title"),
+        _text(20, 54, "cu_seqlens", "code small"),
+    ]
     for y, (title, cells) in zip(range(66, 170, 26), lines.items(), strict=True):
         parts.append(_text(20, y + 15, title, "code small"))
         plain = "bases" if title in {"tokens", "labels"} else "box"
         for i, shown in enumerate(cells):
-            kind = "pad" if shown == "pad" or (title, shown) == ("loss_mask", "0") else "special" if shown in {"bos", "eos"} else plain
+            kind = (
+                "pad"
+                if shown == "pad" or (title, shown) == ("loss_mask", "0")
+                else "special"
+                if shown in {"bos", "eos"}
+                else plain
+            )
             parts.append(_bar(left + i * cell, y, cell - 1.5, 22, kind))
             parts.append(_text(left + (i + 0.46) * cell, y + 15, shown, f"middle code {'tiny' if len(shown) > 2 else 'cell'}"))
     for bound in bounds:
         x = left + bound * cell - 0.75
         parts += [f'<path class="line" stroke-width="2" d="M{x:g} 58 V174"/>', _text(x, 54, str(bound), "small middle code")]
-    return _svg(226, "A packed row, token by token", [
-        *parts,
-        _text(20, 196, "Each contig has its own bos and eos, and positions of its own. Its last label is pad: nothing is predicted across a border.", "small muted"),
-        _text(20, 212, 'loss_mask is 0 where the label is eos or pad and, with loss_weights={"ambiguous": 0}, where it is N.', "small muted"),
-    ])  # fmt: skip
+    caption = (
+        "Each contig has bos, eos and positions of its own. Its last label is pad: nothing is predicted across a border.",
+        'loss_mask is 0 where the label is eos or pad and, with loss_weights={"ambiguous": 0}, where it is N.',
+    )
+    return _svg(226, "A packed row, token by token", [*parts, *_caption(196, *caption)])
 
 
 def _letters(tokens: Sequence[int]) -> str:
@@ -193,13 +208,19 @@ def _letters(tokens: Sequence[int]) -> str:
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     size = f'viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}"'
     page = f'<rect class="page" width="{WIDTH}" height="{height:g}" rx="6"/>'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>'
+    )
     return "\n".join([head, page, *filter(None, parts), "</svg>\n"])
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
     style = (f' class="{kind}"' if kind else "") + (f' text-anchor="{anchor}"' if anchor else "")
     return f'<text x="{x:g}" y="{y:g}"{style}>{escape(text)}</text>'
+
+
+def _caption(y: float, *lines: str) -> list[str]:
+    return [_text(20, y + 16 * i, line, "small muted") for i, line in enumerate(lines)]
 
 
 def _bar(x: float, y: float, width: float, height: float, kind: str) -> str:

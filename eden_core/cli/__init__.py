@@ -19,7 +19,11 @@ app = typer.Typer(
 
 def main() -> None:
     """Run `eden`."""
-    run(lambda: commands()())
+    run(_eden)
+
+
+def _eden() -> None:
+    commands()()
 
 
 def commands() -> typer.Typer:
