@@ -23,6 +23,11 @@ def main() -> None:
 
 
 def _eden() -> None:
+    commands()()
+
+
+def commands() -> typer.Typer:
+    """Return `eden` with all its sub-commands."""
     from eden_core.cli.bench import bench_command
     from eden_core.cli.contigs import contigs_command
     from eden_core.cli.convert import convert_command
@@ -54,7 +59,7 @@ def _eden() -> None:
     app.command("plugins")(plugins)
     app.command("new-plugin")(new_plugin)
     app.command("demo")(demo)
-    app()
+    return app
 
 
 def run(command: Callable[[], object]) -> None:
