@@ -1,0 +1,40 @@
+"""The heat map: how often windows were read, by step or time and by their place in the index."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eden_core.reporting.axis import Axis
+
+BINS = 120
+
+
+class Heat:
+    """Counts reads in cells of equal stretches of axis and index.
+
+    Args:
+        axis: the horizontal axis.
+        size: windows of the index; None: stretches grow with the windows that are met.
+    """
+
+    def __init__(self, axis: Axis, size: int | None) -> None:
+        self._width = 1 if size is None else max(1, -(-size // BINS))
+        self._cells = np.zeros((axis.bins, BINS), np.int64)
+
+    def add(self, columns: NDArray[np.int64], windows: NDArray[np.int64]) -> None:
+        """Count windows [W] in columns [W] of the axis; those in none (-1) are passed over."""
+        windows, columns = windows[columns >= 0], columns[columns >= 0]
+        if not windows.size:
+            return
+        while int(windows.max()) >= BINS * self._width:
+            folded = self._cells.reshape(-1, BINS // 2, 2).sum(2)
+            self._cells = np.pad(folded, ((0, 0), (0, BINS // 2)))
+            self._width *= 2
+        cells = columns * BINS + windows // self._width
+        self._cells += np.bincount(cells, minlength=self._cells.size).reshape(self._cells.shape)
+
+    def described(self, size: int) -> dict[str, Any]:
+        """Return the cells, column by column, of the stretches up to `size` windows, and how many windows a stretch has."""
+        rows = max(1, -(-size // self._width))
+        return {"width": self._width, "rows": rows, "cells": self._cells[:, :rows].reshape(-1).tolist()}
