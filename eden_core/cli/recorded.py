@@ -134,9 +134,7 @@ class Recorded:
         """
         from eden_core.replay import block_of_rows, blocks_of_step, start_of_step
 
-        run = RecordedRun(
-            self.run, self.start, self.sequence_db_dir, self.window_db_path, self.moved, self.on_mismatch
-        )
+        run = RecordedRun(self.run, self.start, self.sequence_db_dir, self.window_db_path, self.moved, self.on_mismatch)
         starts = run.starts()
         start = starts[-1] if self.step is None else start_of_step(starts, self.step)
         dataset = run.dataset(start)

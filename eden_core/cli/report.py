@@ -8,8 +8,8 @@ import typer
 
 from eden_core.amounts import size_text
 from eden_core.atomic import atomic_path, refuse_existing
-from eden_core.cli.recorded import Moved, OnMismatch, RecordedRun, SequenceDbDir, Start, WindowDbPath
 from eden_core.cli.progress import lines_read
+from eden_core.cli.recorded import Moved, OnMismatch, RecordedRun, SequenceDbDir, Start, WindowDbPath
 from eden_core.errors import ConfigurationError
 from eden_core.ledger import LEDGER
 from eden_core.reporting.logs import find_logs
@@ -61,7 +61,9 @@ def _ledger_of(paths: list[Path]) -> Path | None:
     """
     ledgers = [path for path in paths if path.name == LEDGER or _only_ledger(path)]
     if ledgers and len(paths) > 1:
-        raise ConfigurationError(f"{ledgers[0]} is a ledger, which says by itself what a run read: give it alone, or logs alone")
+        raise ConfigurationError(
+            f"{ledgers[0]} is a ledger, which says by itself what a run read: give it alone, or logs alone"
+        )
     return ledgers[0] if ledgers else None
 
 
@@ -78,7 +80,11 @@ def _of_ledger(run: RecordedRun, steps: int | None) -> "Sequence[Record]":
 def _lines(found: "Report") -> Iterator[str]:
     """Yield what is printed of a report: a line for each reading, and what to look at."""
     for part in found["parts"]:
-        of = f"{part['read'] / max(part['size'], 1):.1%} of {part['size']:,}" if part["size_known"] else f"up to {part['size'] - 1:,}"
+        of = (
+            f"{part['read'] / max(part['size'], 1):.1%} of {part['size']:,}"
+            if part["size_known"]
+            else f"up to {part['size'] - 1:,}"
+        )
         yield (
             f"{part['split']}: {part['reads']:,} windows read, {part['read']:,} different ones ({of}), "
             f"{len(part['ranks'])} ranks, {part['sessions']} starts"

@@ -15,7 +15,7 @@ from eden_core.batch import Ragged
 from eden_core.errors import InputError
 from eden_core.reporting.accesses import UNKNOWN, Batches, Facts, SourceFacts
 
-_AT_ONCE = 1 << 24
+_AT_ONCE = 1 << 22
 """bytes of lines that are parsed at once"""
 _NUMBERS = pa.list_(pa.int64())
 _SCHEMA = pa.schema(
@@ -85,7 +85,9 @@ def _batches(path: Path, lines: bytes) -> Batches:
             sources=_flat(table["sources"].combine_chunks()).astype(np.int16),
         )
     except (pa.ArrowException, ValueError) as error:
-        raise InputError(f"{path} holds a line that is of no batch ({error}); expected JSON objects with rows and time_ns") from error
+        raise InputError(
+            f"{path} holds a line that is of no batch ({error}); expected JSON objects with rows and time_ns"
+        ) from error
 
 
 def _filled(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -191,7 +191,11 @@ def _sums(
 
 
 def _bases_read(
-    firsts: NDArray[np.int64], windows: NDArray[np.int64], lengths: NDArray[np.int64], read: NDArray[np.bool_], index: WindowIndex
+    firsts: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    read: NDArray[np.bool_],
+    index: WindowIndex,
 ) -> NDArray[np.int64]:
     """Return how many different bases of each contig lie in windows that were read."""
     sums = np.zeros(firsts.size, np.int64)

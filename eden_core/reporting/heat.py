@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from eden_core.reporting.axis import Axis
 
 BINS = 120
+_LEAST, _FULL = 30, 2
+"""fewer stretches of the index, down to so many, are drawn where cells would hold fewer reads than so many on average"""
 
 
 class Heat:
@@ -36,5 +38,8 @@ class Heat:
 
     def described(self, size: int) -> dict[str, Any]:
         """Return the cells, column by column, of the stretches up to `size` windows, and how many windows a stretch has."""
-        rows = max(1, -(-size // self._width))
-        return {"width": self._width, "rows": rows, "cells": self._cells[:, :rows].reshape(-1).tolist()}
+        rows, width, cells = max(1, -(-size // self._width)), self._width, self._cells
+        while rows > _LEAST and cells.sum() < _FULL * cells.shape[0] * rows:
+            cells = np.pad(cells, ((0, 0), (0, cells.shape[1] % 2))).reshape(cells.shape[0], -1, 2).sum(2)
+            rows, width = -(-rows // 2), 2 * width
+        return {"width": width, "rows": rows, "cells": cells[:, :rows].reshape(-1).tolist()}

@@ -39,7 +39,11 @@ def ledger_records(
             "the number of steps of the run"
         )
     edges = [*(step for step in begun if step < stop), stop]
-    chosen = [(start_of_step(starts, step), range(step, end)) for step, end in pairwise(edges)]
+    chosen: list[tuple[RunStart, range]] = []
+    for step, end in pairwise(edges):
+        start = start_of_step(starts, step)
+        begun = chosen.pop()[1].start if chosen and chosen[-1][0] == start else step
+        chosen.append((start, range(begun, end)))
     return [LedgerRecord(start, made, opened(start)) for start, made in chosen]
 
 

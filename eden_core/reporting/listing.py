@@ -81,9 +81,7 @@ class Naming:
         self.rows: dict[int, list[dict[str, Any]]]
         self._repeated = {(one.source, one.window, one.epoch): one for one in repeated}
         self._windows = np.array(sorted({one.window for one in repeated}), np.int64)
-        self._names: dict[tuple[int, int], str] = {
-            (one.source, one.first): "" for one in contigs if one.contig is None
-        }
+        self._names: dict[tuple[int, int], str] = {(one.source, one.first): "" for one in contigs if one.contig is None}
         self._firsts = np.array(sorted({first for _, first in self._names}), np.int64)
         self._ask_indexes()
 

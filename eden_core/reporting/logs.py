@@ -35,7 +35,7 @@ _TYPES = {
     "step": pa.int64(),
     "row": pa.int64(),
 }
-_BLOCK = 1 << 24
+_BLOCK = 1 << 23
 _EDGE = 1 << 16
 """bytes at the ends of a CSV file in which its first and last lines are looked for"""
 
@@ -59,7 +59,7 @@ def find_logs(paths: Sequence[Path]) -> list["AccessLog"]:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
+    if path.is_dir() and path.suffix != ".parquet":
         return sorted(file for file in path.rglob("window_access_*") if file.suffix in {".csv", ".parquet"})
     if not path.exists():
         raise InputError(f"{path} does not exist; expected an access log, a folder of them, or an eden-run.jsonl")
@@ -70,7 +70,7 @@ class AccessLog(Record):
     """The log of one process.
 
     Args:
-        path: a CSV or Parquet file; a `.jsonl` of the same stem beside it says more.
+        path: a CSV or Parquet file, or a folder of Parquet files in order; a `.jsonl` of the same stem beside it says more.
 
     Raises:
         InputError: it is no access log.
@@ -142,13 +142,16 @@ class AccessLog(Record):
         return [_opened(source) for source in self.facts.sources]
 
     @cached_property
-    def _parquet(self) -> pq.ParquetFile | None:
-        return pq.ParquetFile(self.path) if self.path.suffix == ".parquet" else None
+    def _parquet(self) -> list[Path]:
+        """The files of a Parquet log."""
+        if self.path.is_dir():
+            return sorted(self.path.glob("*.parquet"))
+        return [self.path] if self.path.suffix == ".parquet" else []
 
     def _columns(self) -> list[str]:
         try:
-            if self._parquet is not None:
-                return list(self._parquet.schema_arrow.names)
+            if self.path.suffix == ".parquet":
+                return list(pq.read_schema(self._parquet[0]).names) if self._parquet else list(NEEDED)
             with self.path.open(newline="", encoding="utf-8") as file:
                 return next(csv.reader(file), [])
         except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
@@ -165,10 +168,11 @@ class AccessLog(Record):
         return (found[0], found[-1]) if found else None
 
     def _edge_lines(self, wanted: list[str]) -> list[list[object]]:
-        if self._parquet is not None:
-            groups = [i for i in range(self._parquet.num_row_groups) if self._parquet.metadata.row_group(i).num_rows]
-            tables = [self._parquet.read_row_group(i, columns=wanted) for i in {*groups[:1], *groups[-1:]}]
-            return [list(table.slice(at, 1).to_pylist()[0].values()) for table in tables for at in (0, len(table) - 1)]
+        if self.path.suffix == ".parquet":
+            tables = [pq.read_table(path, columns=wanted) for path in dict.fromkeys((*self._parquet[:1], *self._parquet[-1:]))]
+            return [
+                list(table.slice(at, 1).to_pylist()[0].values()) for table in tables if len(table) for at in (0, len(table) - 1)
+            ]
         with self.path.open("rb") as file:
             head = file.read(_EDGE)
             file.seek(max(file.seek(0, io.SEEK_END) - _EDGE, 0))
@@ -180,13 +184,15 @@ class AccessLog(Record):
 
     def _pieces(self, wanted: list[str]) -> Iterator[pa.RecordBatch]:
         try:
-            if self._parquet is not None:
-                yield from (_typed(batch, wanted) for batch in self._parquet.iter_batches(1 << 17, columns=wanted))
+            if self.path.suffix == ".parquet":
+                for path in self._parquet:
+                    with pq.ParquetFile(path) as file:
+                        yield from (_typed(batch, wanted) for batch in file.iter_batches(1 << 17, columns=wanted))
                 return
             options = pcsv.ConvertOptions(
                 column_types=_TYPES, include_columns=wanted, strings_can_be_null=False, null_values=[""]
             )
-            parsing = pcsv.ParseOptions(invalid_row_handler=self._pass_over)
+            parsing = pcsv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._pass_over)
             with pcsv.open_csv(self.path, pcsv.ReadOptions(block_size=_BLOCK), parsing, options) as reader:
                 yield from reader
         except pa.ArrowException as error:

@@ -1,6 +1,6 @@
 "use strict";
 const report = JSON.parse(document.getElementById("report").textContent);
-const WIDTH = 1100, LEFT = 78, RIGHT = 14, SHOWN = 50, LEVELS = 9;
+const WIDTH = 1100, LEFT = 78, RIGHT = 14, TOP = 28, HEAT = 320, SHOWN = 15, LEVELS = 9;
 
 // ---- elements: text is only ever set as text
 function make(space, tag, attributes, children) {
@@ -68,7 +68,7 @@ function axisScale(axis) {
 
 // ---- a plot: frame, grid and labels; x is a share of its width, y a share of its height
 function plot(name, height, options, draw) {
-  const bottom = 40, top = 18, width = options.width || WIDTH, inner = width - LEFT - RIGHT;
+  const bottom = 40, top = TOP, width = options.width || WIDTH, inner = width - LEFT - RIGHT;
   const x = (share) => LEFT + share * inner, y = (share) => top + (1 - share) * height;
   const parts = [];
   for (const [share, label] of options.y)
@@ -78,7 +78,7 @@ function plot(name, height, options, draw) {
     parts.push(svg("line", { class: "axis", x1: x(share), x2: x(share), y1: y(0), y2: y(0) + 5 }),
       svg("text", { x: x(share), y: y(0) + 19, "text-anchor": "middle" }, label));
   parts.push(svg("text", { x: LEFT + inner / 2, y: y(0) + 36, "text-anchor": "middle" }, options.xLabel),
-    svg("text", { x: LEFT - 66, y: top - 7 }, options.yLabel));
+    svg("text", { x: LEFT - 66, y: 11 }, options.yLabel));
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height + top + bottom}`, role: "img", "aria-label": options.about, id: name },
     parts, draw(x, y, inner));
   return drawn;
@@ -97,14 +97,16 @@ function bars(name, values, options) {
 }
 
 function lines(name, scale, series, options) {
-  return plot(name, options.height || 170, { ...options, x: xOf(scale), xLabel: scale.label }, (px, py) => series.map((one, i) => {
+  const names = (px) => series.map((one, i) => [svg("circle", { class: "s" + i, cx: px(1) - 88 * (series.length - i) + 4, cy: 8, r: 4 }),
+    svg("text", { x: px(1) - 88 * (series.length - i) + 13, y: 12 }, one.name)]);
+  return plot(name, options.height || 170, { ...options, x: xOf(scale), xLabel: scale.label }, (px, py) => [names(px), series.map((one, i) => {
     const points = one.values.map((value, bin) => value === null ? null : [px((bin + 0.5) / scale.bins), py(options.share(value)), value, bin]);
     const dots = points.filter((point, bin) => point && (one.dots || (!points[bin - 1] && !points[bin + 1]))).map(([x, y, value, bin]) =>
       svg("circle", { class: "s" + i, cx: x, cy: y, r: one.dots ? 2 : 2.5 }, svg("title", {}, `${one.name}, ${scale.text(bin)}: ${options.format(value)}`)));
     let path = "";
     points.forEach((point, bin) => { if (point) path += (points[bin - 1] ? "L" : "M") + point[0].toFixed(1) + " " + point[1].toFixed(1); });
     return [one.dots ? null : svg("path", { class: "line s" + i, d: path }, svg("title", {}, one.name)), dots];
-  }));
+  })]);
 }
 
 // ---- tables: searched and sorted; what is not shown is counted
@@ -164,9 +166,10 @@ function headOf(part) {
 function coverageOf(part) {
   const { times, along, more, most } = part.coverage, last = times.length ? times[times.length - 1][0] : 0;
   const often = times.map(([n, windows]) => ({ value: windows, from: n / (last + 1) + 0.1 / (last + 1), to: (n + 0.9) / (last + 1), text: `read ${some(n, "time")}: ${some(windows, "window")}` }));
-  const stretches = along.map(([at, share, mean], i) => ({ value: share, from: i / along.length, to: (i + 1) / along.length, text: `from window ${count(at)}: ${percent(share)} of the windows read, ${mean.toFixed(2)} times on average` }));
+  const stretches = along.map(([at, share, mean], i) => ({ value: share, from: at / part.size, to: (i + 1 < along.length ? along[i + 1][0] : part.size) / part.size, text: `from window ${count(at)}: ${percent(share)} of the windows read, ${mean.toFixed(2)} times on average` }));
   const labels = ticks(0, last, 10).filter(Number.isInteger).map((n) => [(n + 0.5) / (last + 1), count(n)]);
-  const places = along.length ? [0, 0.25, 0.5, 0.75].map((share) => { const i = Math.floor(share * along.length); return [i / along.length, short(along[i][0])]; }) : [];
+  const size = part.size, sources = part.order.sources;
+  const places = sources.length > 1 ? sources.map((one) => [one.first / size, one.name]) : ticks(0, size, 6).map((at) => [at / size, short(at)]);
   return section("coverage", "Coverage",
     figure(bars("along", stretches, { x: places, xLabel: "window of the index", yLabel: "windows read", format: percent, least: 1, height: 110, about: "Share of the windows that were read, along the index" }),
       "Share of the windows that were read, along the index. Point at a bar for how often."),
@@ -178,13 +181,14 @@ function orderOf(part) {
   const scale = axisScale(part.axis), { cells, rows, width, following, sources, begins } = part.order;
   const met = cells.filter((n) => n).sort((a, b) => a - b), cap = met[Math.floor(met.length * 0.995)] || 1;
   const readout = html("span", { class: "quiet", id: "readout" });
-  const size = rows * width, marks = ticks(0, size, 5).map((at) => [at / size, short(at)]);
-  const drawn = plot("heat", 300, { x: xOf(scale), xLabel: scale.label, y: marks, yLabel: "window of the index", about: "How often windows were read, by " + scale.label + " and place in the index" }, (px, py, inner) => {
-    const paths = new Array(LEVELS).fill(""), w = inner / scale.bins, h = py(0) - py(1 / rows);
+  const size = part.size, edge = (row) => Math.min(row * width, size) / size, marks = ticks(0, size, 5).map((at) => [at / size, short(at)]);
+  const drawn = plot("heat", HEAT, { x: xOf(scale), xLabel: scale.label, y: marks, yLabel: "window of the index", about: "How often windows were read, by " + scale.label + " and place in the index" }, (px, py, inner) => {
+    const paths = new Array(LEVELS).fill(""), w = inner / scale.bins;
     cells.forEach((n, i) => {
       if (!n) return;
       const level = Math.min(LEVELS - 1, Math.floor(n / cap * LEVELS * 0.999));
-      paths[level] += `M${px(Math.floor(i / rows) / scale.bins).toFixed(2)} ${py((i % rows + 1) / rows).toFixed(2)}h${w.toFixed(2)}v${h.toFixed(2)}h${(-w).toFixed(2)}z`;
+      const left = px(Math.floor(i / rows) / scale.bins).toFixed(2), low = py(edge(i % rows)).toFixed(2), high = py(edge(i % rows + 1)).toFixed(2);
+      paths[level] += `M${left} ${high}h${w.toFixed(2)}V${low}h${(-w).toFixed(2)}z`;
     });
     return [svg("g", { class: "heat" }, paths.map((d, level) => svg("path", { d, "fill-opacity": ((level + 1) / LEVELS).toFixed(2), "data-level": level }))),
       sources.slice(1).map((one) => svg("line", { class: "axis", x1: px(0), x2: px(1), y1: py(one.first / size), y2: py(one.first / size) })),
@@ -194,9 +198,9 @@ function orderOf(part) {
   drawn.addEventListener("mousemove", (event) => {
     const box = drawn.getBoundingClientRect(), zoom = WIDTH / box.width;
     const column = Math.floor(((event.clientX - box.left) * zoom - LEFT) / (WIDTH - LEFT - RIGHT) * scale.bins);
-    const row = Math.floor((1 - ((event.clientY - box.top) * zoom - 18) / 300) * rows);
+    const row = Math.floor((1 - ((event.clientY - box.top) * zoom - TOP) / HEAT) * size / width);
     const inside = column >= 0 && column < scale.bins && row >= 0 && row < rows;
-    readout.textContent = inside ? ` ${scale.text(column)}, windows ${count(row * width)} to ${count((row + 1) * width - 1)}: ${some(cells[column * rows + row], "read")}.` : "";
+    readout.textContent = inside ? ` ${scale.text(column)}, windows ${count(row * width)} to ${count(Math.min((row + 1) * width, size) - 1)}: ${some(cells[column * rows + row], "read")}.` : "";
   });
   return section("order", "Order",
     figure(drawn, "Where in the index the windows lie that were read, over " + scale.label + ": darker cells hold more reads. A shuffled order is an even grey, ",
@@ -233,7 +237,7 @@ function fillOf(part) {
   const histogram = shares.map((n, i) => ({ value: n, from: i / shares.length, to: (i + 1) / shares.length, text: `${percent(i / shares.length)} to ${percent((i + 1) / shares.length)} full: ${some(n, "row")}` }));
   return section("fill", "Fill", cards(["tokens used", percent(mean), `of ${count(part.facts.seq_length)} a row, ${some(rows, "row")}`]),
     html("div", { class: "split" },
-      figure(lines("fillOver", scale, [{ name: "mean", values: over }, { name: "emptiest row", values: least }], { width: 540, y, share: (v) => v, format: percent, yLabel: "tokens used", about: "Tokens used a row over time" }), "Tokens used, of those in a row: the mean (first colour), and the emptiest row of each stretch (second)."),
+      figure(lines("fillOver", scale, [{ name: "mean", values: over }, { name: "emptiest row", values: least }], { width: 540, y, share: (v) => v, format: percent, yLabel: "tokens used", about: "Tokens used a row over time" }), "Tokens used, of those in a row: the mean, and the emptiest row of each stretch."),
       figure(bars("fillShares", histogram, { width: 540, x: [0, 0.25, 0.5, 0.75, 1].map((s) => [s, percent(s)]), xLabel: "tokens used", yLabel: "rows", format: short, height: 170, about: "Rows by the tokens that they use" }), "Rows by the share of their tokens that is used.")));
 }
 
@@ -249,7 +253,7 @@ function waitsOf(part) {
   return section("waits", title,
     html("p", {}, real ? "What the loop waited for each batch." : "The time from one batch to the next of a process, since the logs do not say how long the loop waited: the loop's own work is part of it."),
     cards(["p50", spent(p50)], ["p95", spent(p95)], ["p99", spent(p99)], ["longest", spent(found.max)], ["batches", count(found.count), "mean " + spent(found.mean)]),
-    figure(lines("waitsOver", scale, series, { y, share, format: spent, yLabel: real ? "wait" : "gap", about: title + " over time" }), "Over " + scale.label + ", on a log scale: p50 (first colour), p95 (second), and the longest of each stretch (dots). Quantiles are to within 0.5 %."),
+    figure(lines("waitsOver", scale, series, { y, share, format: spent, yLabel: real ? "wait" : "gap", about: title + " over time" }), "Over " + scale.label + ", on a log scale: p50, p95 and the longest of each stretch. Quantiles are to within 0.5 %."),
     html("h3", {}, real ? "Slowest batches" : "Longest gaps"),
     table("slowest", [number(real ? "wait" : "gap", (r) => r.wait, spent), number("step", (r) => r.step < 0 ? null : r.step), number("rank", (r) => r.rank), text("handed out", (r) => when(r.time))], found.slowest, { one: "batch", many: "batches" }));
 }
@@ -293,8 +297,8 @@ function filesOf(part) {
   const { all, rows } = part.files;
   return section("files", "Files", all > rows.length ? html("p", {}, `The first ${count(rows.length)} of ${count(all)}.`) : null,
     table("fileTable", [text("file", (r) => r.name), number("rank", (r) => r.rank), number("data-parallel rank", (r) => r.data_parallel_rank), number("start", (r) => r.session + 1, count, "number of the group of processes that read at one time"),
-      number("windows", (r) => r.lines), text("steps", (r) => r.steps ? `${count(r.steps[0])} to ${count(r.steps[1])}` : ""), text("from", (r) => r.span ? when(r.span[0]) : ""),
-      text("to", (r) => r.span ? when(r.span[1]) : ""), text("", (r) => r.peer_of === null ? "" : "not counted: a peer of rank " + r.peer_of)], rows, { one: "file", search: all > 10 ? "Search files" : null }));
+      number("windows", (r) => r.lines), number("from step", (r) => r.steps && r.steps[0]), number("to step", (r) => r.steps && r.steps[1]), text("from (UTC)", (r) => r.span ? when(r.span[0]).slice(5, 19) : ""),
+      text("to (UTC)", (r) => r.span ? when(r.span[1]).slice(5, 19) : ""), text("", (r) => r.peer_of === null ? "" : "not counted: a peer of rank " + r.peer_of)], rows, { one: "file", search: all > 10 ? "Search files" : null }));
 }
 
 function show(part) {

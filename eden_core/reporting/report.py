@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eden_core.reporting.accesses import Facts, Record
-from eden_core.reporting.contigs import LARGEST_UNREAD, MOST_READ, SAMPLES, ContigCount, SampleCount, stretches_of
+from eden_core.reporting.contigs import LARGEST_UNREAD, MOST_READ, SAMPLES, stretches_of
 from eden_core.reporting.listing import Naming, repeats_of
 from eden_core.reporting.sessions import Placed, placed
 from eden_core.reporting.tally import Tally
@@ -101,13 +102,18 @@ class _PartOfReport:
         """How often windows were read: how many of them so often, and along the index."""
         times: dict[int, int] = defaultdict(int)
         along: list[list[float]] = []
-        for counts in self.tally.counts:
+        for offset, counts in zip(self.tally.offsets.tolist(), self.tally.counts, strict=True):
             total = counts.total()
             for often, windows in zip(*np.unique(total, return_counts=True), strict=True):
                 times[int(often)] += int(windows)
-            along += _along(total, max(1, ALONG // len(self.tally.counts)))
+            along += _along(total, offset, max(1, ALONG // len(self.tally.counts)))
         most = sorted(times.items())
-        return {"times": most[:40], "more": sum(windows for _, windows in most[40:]), "most": most[-1][0] if most else 0, "along": along}
+        return {
+            "times": most[:40],
+            "more": sum(windows for _, windows in most[40:]),
+            "most": most[-1][0] if most else 0,
+            "along": along,
+        }
 
     def order(self) -> Report:
         tally = self.tally
@@ -157,7 +163,7 @@ class _PartOfReport:
         return list(found.values())
 
 
-def _along(total: Any, stretches: int) -> list[list[float]]:
+def _along(total: NDArray[np.uint32], offset: int, stretches: int) -> list[list[float]]:
     """Stretches of an index: the first window, and of its windows the share that was read, and the mean of the reads."""
     bins = min(stretches, total.size)
     if not bins:
@@ -166,7 +172,9 @@ def _along(total: Any, stretches: int) -> list[list[float]]:
     widths = np.diff(edges)
     shares = np.add.reduceat(total > 0, edges[:-1], dtype=np.int64) / widths
     means = np.add.reduceat(total, edges[:-1], dtype=np.int64) / widths
-    return [[int(at), round(float(s), 4), round(float(m), 4)] for at, s, m in zip(edges[:-1], shares, means, strict=True)]
+    return [
+        [offset + int(at), round(float(s), 4), round(float(m), 4)] for at, s, m in zip(edges[:-1], shares, means, strict=True)
+    ]
 
 
 def notes_of(tally: Tally) -> list[str]:
@@ -175,7 +183,11 @@ def notes_of(tally: Tally) -> list[str]:
     ledger = tally.axis.kind == "step" and all(log.record.span is None for log in tally.logs)
     if not tally.indexed:
         where = ", ".join(s.index_location for s in tally.facts.sources if s.index_location)
-        why = f"the index {where} cannot be read here, or is not the one that was read" if where else "the logs do not name their index"
+        why = (
+            f"the index {where} cannot be read here, or is not the one that was read"
+            if where
+            else "the logs do not name their index"
+        )
         found.append(
             f"Windows, contigs and samples that were never read are not known, since {why}: shares are of the windows up to the "
             "last one that was read."
@@ -183,12 +195,18 @@ def notes_of(tally: Tally) -> list[str]:
     elif any(one.bases is None for one in tally.coverage.samples.values()):
         found.append("Coverage is by windows, not by bases, since the index does not know the lengths of contigs.")
     if ledger:
-        found.append("A ledger says which windows the steps were made of, not when they were read, how long the loop waited, or the fill.")
+        found.append(
+            "A ledger says which windows the steps were made of, not when they were read, how long the loop waited, or the fill."
+        )
         return found
     if not tally.batches_known:
-        found.append("Fill, and what the loop waited for, are not known of logs without a .jsonl beside them: gaps between batches are shown.")
+        found.append(
+            "Fill, and what the loop waited for, are not known of logs without a .jsonl beside them: gaps between batches are shown."
+        )
     if not tally.rows_known:
-        found.append("Rows, and so those missing, repeated or read by two ranks, are not known, since the logs have no column row.")
+        found.append(
+            "Rows, and so those missing, repeated or read by two ranks, are not known, since the logs have no column row."
+        )
     if not tally.knows_epochs:
         found.append(
             "Epochs are not known, or differ between the sources: a window counts as a repeat where it was read more often than "

@@ -75,7 +75,9 @@ class RowReaders:
     def _reader(self, session: int, rank: int) -> int:
         if (session, rank) not in self._readers:
             if len(self._sessions) > _READERS:
-                raise InputError(f"the logs are of more than {_READERS} readers (ranks, each time the run was started): give fewer")
+                raise InputError(
+                    f"the logs are of more than {_READERS} readers (ranks, each time the run was started): give fewer"
+                )
             self._readers[session, rank] = len(self._sessions)
             self._sessions.append(session)
         return self._readers[session, rank]

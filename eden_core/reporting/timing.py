@@ -31,7 +31,9 @@ class Waits:
         self._most = np.zeros(axis.bins, np.int64)
         self._slowest: list[tuple[int, dict[str, Any]]] = []
 
-    def add(self, waits: NDArray[np.int64], places: NDArray[np.int64], steps: NDArray[np.int64], times: NDArray[np.int64], rank: int) -> None:
+    def add(
+        self, waits: NDArray[np.int64], places: NDArray[np.int64], steps: NDArray[np.int64], times: NDArray[np.int64], rank: int
+    ) -> None:
         """Count waits [B], ns, at their places on the axis [B]; those that are `UNKNOWN` are passed over."""
         known = (waits >= 0) & (places >= 0)
         waits, places, steps, times = waits[known], places[known], steps[known], times[known]
@@ -106,7 +108,8 @@ class Fill:
             "rows": rows,
             "mean": int(self._used.sum()) / rows / self.seq_length,
             "over": [round(float(mean), 5) if here else None for mean, here in zip(means, met, strict=True)],
-            "least": [round(int(least) / self.seq_length, 5) if here else None for least, here in zip(self._least, met, strict=True)],
+            "least": [
+                round(int(least) / self.seq_length, 5) if here else None for least, here in zip(self._least, met, strict=True)
+            ],
             "shares": self._shares.tolist(),
         }
-
