@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def read_facts(path: Path) -> tuple[Facts, dict[str, Any]]:
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
-        sources = tuple(_known(SourceFacts, source) for source in head["sources"])
-        facts = _known(Facts, head | {"sources": sources})
+        sources = tuple(SourceFacts(**_known(SourceFacts, source)) for source in head["sources"])
+        facts = Facts(**_known(Facts, head | {"sources": sources}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} does not begin with the description of an access log ({error!r}); expected a line such as "
@@ -49,8 +50,8 @@ def read_facts(path: Path) -> tuple[Facts, dict[str, Any]]:
     return facts, head
 
 
-def _known(kind: type, found: dict[str, Any]) -> Any:
-    return kind(**{name: found[name] for name in kind.__dataclass_fields__ if found.get(name) is not None})
+def _known(kind: type[Facts | SourceFacts], found: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: found[field.name] for field in fields(kind) if found.get(field.name) is not None}
 
 
 def read_batches(path: Path) -> Iterator[Batches]:
@@ -85,9 +86,7 @@ def _batches(path: Path, lines: bytes) -> Batches:
             sources=_flat(table["sources"].combine_chunks()).astype(np.int16),
         )
     except (pa.ArrowException, ValueError) as error:
-        raise InputError(
-            f"{path} holds a line that is of no batch ({error}); expected JSON objects with rows and time_ns"
-        ) from error
+        raise InputError(f"{path} holds a line that is of no batch ({error}); expected objects with rows, time_ns …") from error
 
 
 def _filled(column: pa.ChunkedArray) -> NDArray[np.int64]:

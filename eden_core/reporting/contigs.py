@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eden_core.interfaces import WindowIndex
 from eden_core.reporting.windows import WindowCounts
 from eden_core.sequence_columns import samples_of
+from eden_core.tiling import Tiling
 
 MOST_READ, LARGEST_UNREAD, SAMPLES = 700, 300, 1000
 """contigs and samples that a report lists"""
@@ -145,18 +146,16 @@ class _Piece:
         if batch.column("length").null_count or "start" in batch.schema.names:
             return cls(firsts, windows, reads, found, None, None)
         lengths = np.asarray(batch.column("length").to_numpy(), np.int64)
-        return cls(firsts, windows, reads, found, lengths, _bases_read(firsts, windows, lengths, read, index))
+        return cls(firsts, windows, reads, found, lengths, _bases_read(firsts, windows, lengths, read, index.tiling))
 
     def contig(self, source: int, i: int, batch: pa.RecordBatch | None) -> ContigCount:
         name = None
         if batch is not None:
             name = batch.column("contig_id")[i].as_py()
             name += f":{batch.column('start')[i].as_py()}" if "start" in batch.schema.names else ""
-        known = self.bases is not None and self.bases_read is not None
-        return ContigCount(
-            source, int(self.firsts[i]), name, int(self.windows[i]), int(self.read[i]), int(self.reads[i]),
-            int(self.bases[i]) if known else None, int(self.bases_read[i]) if known else None,
-        )  # fmt: skip
+        bases, bases_read = (None if column is None else int(column[i]) for column in (self.bases, self.bases_read))
+        windows, read, reads = (int(column[i]) for column in (self.windows, self.read, self.reads))
+        return ContigCount(source, int(self.firsts[i]), name, windows, read, reads, bases, bases_read)
 
     def sums(self, codes: NDArray[np.int64], groups: int) -> Iterator[dict[str, int | None]]:
         """Yield the sums of the contigs with each code."""
@@ -195,7 +194,7 @@ def _bases_read(
     windows: NDArray[np.int64],
     lengths: NDArray[np.int64],
     read: NDArray[np.bool_],
-    index: WindowIndex,
+    tiling: Tiling,
 ) -> NDArray[np.int64]:
     """Return how many different bases of each contig lie in windows that were read."""
     sums = np.zeros(firsts.size, np.int64)
@@ -204,8 +203,8 @@ def _bases_read(
     low = int(firsts.min())
     found = low + np.flatnonzero(read[low : int((firsts + windows).max())])
     contigs = np.searchsorted(firsts, found, side="right") - 1
-    starts = (found - firsts[contigs]) * index.tiling.stride
-    ends = np.minimum(starts + index.tiling.window_size, lengths[contigs])
+    starts = (found - firsts[contigs]) * tiling.stride
+    ends = np.minimum(starts + tiling.window_size, lengths[contigs])
     goes_on = np.diff(contigs, append=-1) == 0
     ends = np.where(goes_on, np.minimum(ends, np.append(starts[1:], 0)), ends)
     np.add.at(sums, contigs, ends - starts)

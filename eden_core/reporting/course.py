@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def _course(piece: Accesses, before: Accesses | None) -> Course:
     return Course(piece, handed_out, begins_row, same_source & (step == 1), continued, gaps)
 
 
-def _since(values: NDArray[np.int64], before: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def _since(values: NDArray[np.int64], before: NDArray[Any] | None) -> NDArray[np.int64]:
     """Return how much larger each value is than the one before it; 0 for the first of all."""
     first = values[0] if before is None else before[-1]
     return np.diff(values, prepend=first)

@@ -42,8 +42,8 @@ def ledger_records(
     chosen: list[tuple[RunStart, range]] = []
     for step, end in pairwise(edges):
         start = start_of_step(starts, step)
-        begun = chosen.pop()[1].start if chosen and chosen[-1][0] == start else step
-        chosen.append((start, range(begun, end)))
+        first = chosen.pop()[1].start if chosen and chosen[-1][0] == start else step
+        chosen.append((start, range(first, end)))
     return [LedgerRecord(start, made, opened(start)) for start, made in chosen]
 
 

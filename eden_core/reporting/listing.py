@@ -77,8 +77,8 @@ class Naming:
     """
 
     def __init__(self, tally: Tally, repeated: list[Repeated], contigs: list[ContigCount], rows: list[int]) -> None:
-        self.tally, self.rows = tally, {row: [] for row in rows} if rows else {}
-        self.rows: dict[int, list[dict[str, Any]]]
+        self.tally = tally
+        self.rows: dict[int, list[dict[str, Any]]] = {row: [] for row in rows}
         self._repeated = {(one.source, one.window, one.epoch): one for one in repeated}
         self._windows = np.array(sorted({one.window for one in repeated}), np.int64)
         self._names: dict[tuple[int, int], str] = {(one.source, one.first): "" for one in contigs if one.contig is None}

@@ -4,8 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -105,8 +107,8 @@ class AccessLog(Record):
             found.append(f"{self.name}: {self.damaged:,} damaged lines were passed over.")
         if self.unassigned:
             found.append(
-                f"{self.name}: {self.unassigned:,} windows at its end were left out, since {self._lines.name} does not say of which "
-                "source they are: the process was killed between the two."
+                f"{self.name}: {self.unassigned:,} windows at its end were left out, since {self._lines.name} does not say of "
+                "which source they are."
             )
         return found
 
@@ -159,7 +161,7 @@ class AccessLog(Record):
 
     def _ends(self) -> tuple[dict[str, int | None], dict[str, int | None]] | None:
         """The numbers of the first and the last line; None: there is none."""
-        wanted = [name for name in ("rank", "access_ts", "step") if name in self.columns]
+        wanted: list[str] = [name for name in ("rank", "access_ts", "step") if name in self.columns]
         lines = self._edge_lines(wanted)
         try:
             found = [dict(zip(wanted, (int(v) if v not in {"", None} else None for v in line), strict=True)) for line in lines]
@@ -167,12 +169,11 @@ class AccessLog(Record):
             raise InputError(f"{self.path} is no access log: its first or last line is not of numbers ({error})") from error
         return (found[0], found[-1]) if found else None
 
-    def _edge_lines(self, wanted: list[str]) -> list[list[object]]:
+    def _edge_lines(self, wanted: list[str]) -> list[list[Any]]:
         if self.path.suffix == ".parquet":
-            tables = [pq.read_table(path, columns=wanted) for path in dict.fromkeys((*self._parquet[:1], *self._parquet[-1:]))]
-            return [
-                list(table.slice(at, 1).to_pylist()[0].values()) for table in tables if len(table) for at in (0, len(table) - 1)
-            ]
+            files = dict.fromkeys((*self._parquet[:1], *self._parquet[-1:]))
+            tables = [table for path in files if len(table := pq.read_table(path, columns=wanted))]
+            return [[table[name][at].as_py() for name in wanted] for table in tables for at in (0, len(table) - 1)]
         with self.path.open("rb") as file:
             head = file.read(_EDGE)
             file.seek(max(file.seek(0, io.SEEK_END) - _EDGE, 0))
@@ -231,8 +232,9 @@ class _Flow:
 
 
 def _head(piece: Accesses, count: int) -> Accesses:
-    fields = {name: getattr(piece, name) for name in piece.__dataclass_fields__}
-    return Accesses(**{name: None if value is None else value[:count] for name, value in fields.items()})
+    columns: dict[str, Any] = {field.name: getattr(piece, field.name) for field in fields(piece)}
+    shorter: dict[str, Any] = {name: None if column is None else column[:count] for name, column in columns.items()}
+    return Accesses(**shorter)
 
 
 def _typed(batch: pa.RecordBatch, wanted: list[str]) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eden_core.reporting.accesses import Facts, Record
 from eden_core.reporting.contigs import LARGEST_UNREAD, MOST_READ, SAMPLES, stretches_of
 from eden_core.reporting.listing import Naming, repeats_of
+from eden_core.reporting.notes import notes_of
 from eden_core.reporting.sessions import Placed, placed
 from eden_core.reporting.tally import Tally
 
@@ -19,6 +20,8 @@ TALLIES = 12
 """readings (splits, seeds, data) that a report shows"""
 FILES = 500
 """files that it lists"""
+DRAWN = 40
+"""of the numbers of times that windows were read, how many are drawn"""
 ALONG = 200
 """stretches of the index whose coverage is drawn"""
 
@@ -26,7 +29,7 @@ Report = dict[str, Any]
 Said = Callable[[int], object]
 
 
-def report_of(records: Sequence[Record], *, said: Said = lambda lines: None) -> Report:
+def report_of(records: Sequence[Record], *, said: Said = lambda _lines: None) -> Report:
     """Count logs, or what a ledger says, and return what the page shows.
 
     Args:
@@ -108,12 +111,8 @@ class _PartOfReport:
                 times[int(often)] += int(windows)
             along += _along(total, offset, max(1, ALONG // len(self.tally.counts)))
         most = sorted(times.items())
-        return {
-            "times": most[:40],
-            "more": sum(windows for _, windows in most[40:]),
-            "most": most[-1][0] if most else 0,
-            "along": along,
-        }
+        more = sum(windows for _, windows in most[DRAWN:])
+        return {"times": most[:DRAWN], "more": more, "most": most[-1][0] if most else 0, "along": along}
 
     def order(self) -> Report:
         tally = self.tally
@@ -175,47 +174,3 @@ def _along(total: NDArray[np.uint32], offset: int, stretches: int) -> list[list[
     return [
         [offset + int(at), round(float(s), 4), round(float(m), 4)] for at, s, m in zip(edges[:-1], shares, means, strict=True)
     ]
-
-
-def notes_of(tally: Tally) -> list[str]:
-    """Say what could not be known, and why."""
-    found = []
-    ledger = tally.axis.kind == "step" and all(log.record.span is None for log in tally.logs)
-    if not tally.indexed:
-        where = ", ".join(s.index_location for s in tally.facts.sources if s.index_location)
-        why = (
-            f"the index {where} cannot be read here, or is not the one that was read"
-            if where
-            else "the logs do not name their index"
-        )
-        found.append(
-            f"Windows, contigs and samples that were never read are not known, since {why}: shares are of the windows up to the "
-            "last one that was read."
-        )
-    elif any(one.bases is None for one in tally.coverage.samples.values()):
-        found.append("Coverage is by windows, not by bases, since the index does not know the lengths of contigs.")
-    if ledger:
-        found.append(
-            "A ledger says which windows the steps were made of, not when they were read, how long the loop waited, or the fill."
-        )
-        return found
-    if not tally.batches_known:
-        found.append(
-            "Fill, and what the loop waited for, are not known of logs without a .jsonl beside them: gaps between batches are shown."
-        )
-    if not tally.rows_known:
-        found.append(
-            "Rows, and so those missing, repeated or read by two ranks, are not known, since the logs have no column row."
-        )
-    if not tally.knows_epochs:
-        found.append(
-            "Epochs are not known, or differ between the sources: a window counts as a repeat where it was read more often than "
-            "even reading makes it."
-        )
-    if tally.without_step:
-        found.append(f"{tally.without_step:,} windows have no step, and are not in the plots over steps.")
-    peers = sorted({(log.record.rank, log.peer_of) for log in tally.logs if log.peer_of is not None})
-    if peers:
-        named = ", ".join(f"{rank} (of {of})" for rank, of in peers[:20])
-        found.append(f"Ranks {named} are tensor-parallel peers, which read the same rows: they are not counted twice.")
-    return found

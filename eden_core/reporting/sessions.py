@@ -25,8 +25,8 @@ class Placed:
 def placed(records: Sequence[Record]) -> list[Placed]:
     """Return logs in order of time, each with its session.
 
-    A session begins where every process before has read its last window; a start in a ledger, which knows no times, is one. Of the ranks of one session and split that have one
-    data-parallel rank, the lowest counts.
+    A session begins where every process before has read its last window; each start in a ledger, which knows no times, is one.
+    Of the ranks of one session and split that have one data-parallel rank, the lowest counts.
     """
     ordered = sorted(records, key=lambda one: (one.span or (0, 0), one.steps or (0, 0), one.rank, one.name))
     sessions: list[int] = []

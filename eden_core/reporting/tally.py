@@ -13,7 +13,7 @@ from eden_core.reporting.course import Course, course_of
 from eden_core.reporting.heat import Heat
 from eden_core.reporting.rows import RowReaders
 from eden_core.reporting.sessions import Placed
-from eden_core.reporting.timing import Fill, Waits
+from eden_core.reporting.timing import Fill, WaitedFor, Waits
 from eden_core.reporting.windows import WindowCounts, grown
 
 
@@ -93,7 +93,8 @@ class Tally:
         if piece.times is not None:
             begins = course.handed_out
             steps = np.full(len(piece), UNKNOWN) if piece.steps is None else piece.steps
-            self.gaps.add(course.gaps[begins], columns[begins], steps[begins], piece.times[begins], record.rank)
+            handed_out = WaitedFor(course.gaps[begins], columns[begins], steps[begins], piece.times[begins])
+            self.gaps.add(handed_out, record.rank)
         if log.peer_of is not None:
             return
         self.without_step += int((columns == UNKNOWN).sum())
@@ -131,7 +132,7 @@ class Tally:
         for batches in log.record.batches():
             met = True
             places = self.axis.places(batches)
-            self.waits.add(batches.waits, places, batches.steps, batches.times, log.record.rank)
+            self.waits.add(WaitedFor(batches.waits, places, batches.steps, batches.times), log.record.rank)
             if self.fill is not None:
                 self.fill.add(batches, places)
             if log.peer_of is None:

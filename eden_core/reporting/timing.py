@@ -1,5 +1,6 @@
 """Fill and waits over time, from batches: histograms of a fixed size, however many there are."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,23 @@ _CLASSES = 4200
 QUANTILES = (0.5, 0.95, 0.99)
 
 
+@dataclass(frozen=True, eq=False)
+class WaitedFor:
+    """Batches, B of them, that a loop waited for.
+
+    Attributes:
+        waits: int64 [B], ns; those below 0 are not known, and passed over.
+        places: int64 [B], their stretches of the axis; those below 0 are in none, and passed over.
+        steps: int64 [B], `UNKNOWN` where they are not known.
+        times: int64 [B], when they were handed out, ns since 1970.
+    """
+
+    waits: NDArray[np.int64]
+    places: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+
 class Waits:
     """Counts waits in classes of 1 % width, for each stretch of the axis.
 
@@ -31,10 +49,9 @@ class Waits:
         self._most = np.zeros(axis.bins, np.int64)
         self._slowest: list[tuple[int, dict[str, Any]]] = []
 
-    def add(
-        self, waits: NDArray[np.int64], places: NDArray[np.int64], steps: NDArray[np.int64], times: NDArray[np.int64], rank: int
-    ) -> None:
-        """Count waits [B], ns, at their places on the axis [B]; those that are `UNKNOWN` are passed over."""
+    def add(self, batches: WaitedFor, rank: int) -> None:
+        """Count the waits of a rank."""
+        waits, places, steps, times = batches.waits, batches.places, batches.steps, batches.times
         known = (waits >= 0) & (places >= 0)
         waits, places, steps, times = waits[known], places[known], steps[known], times[known]
         if not waits.size:
@@ -103,13 +120,12 @@ class Fill:
         if not rows:
             return None
         met = self._rows > 0
-        means = self._used / np.maximum(self._rows, 1) / self.seq_length
+        means = (self._used / np.maximum(self._rows, 1) / self.seq_length).round(5).tolist()
+        least = (self._least / self.seq_length).round(5).tolist()
         return {
             "rows": rows,
             "mean": int(self._used.sum()) / rows / self.seq_length,
-            "over": [round(float(mean), 5) if here else None for mean, here in zip(means, met, strict=True)],
-            "least": [
-                round(int(least) / self.seq_length, 5) if here else None for least, here in zip(self._least, met, strict=True)
-            ],
+            "over": [mean if here else None for mean, here in zip(means, met, strict=True)],
+            "least": [emptiest if here else None for emptiest, here in zip(least, met, strict=True)],
             "shares": self._shares.tolist(),
         }

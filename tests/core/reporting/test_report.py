@@ -115,7 +115,7 @@ def test_an_index_that_is_another_now_is_not_believed(dataset, tmp_path):
     lines.write_text(lines.read_text().replace(f'"windows": {len(dataset)}', f'"windows": {len(dataset) + 1}', 1))
     part = part_of(tmp_path)
     assert not part["indexed"]
-    assert any("is not the one that was read" in note for note in part["notes"])
+    assert any("is not the index that was" in note for note in part["notes"])
 
 
 def test_several_sources_lie_side_by_side(small, tmp_path):

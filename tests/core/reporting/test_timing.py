@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from eden_core.batch import Ragged
 from eden_core.reporting.accesses import UNKNOWN, Batches
 from eden_core.reporting.axis import Axis
-from eden_core.reporting.timing import QUANTILES, Fill, Waits
+from eden_core.reporting.timing import QUANTILES, Fill, WaitedFor, Waits
 
 AXIS = Axis("step", 0, 9, 10)
 
@@ -15,7 +15,7 @@ AXIS = Axis("step", 0, 9, 10)
 def test_quantiles_are_those_of_the_nearest_rank_to_half_a_percent(waits):
     meter, values = Waits(AXIS), np.array(waits)
     for part in np.array_split(values, 3):
-        meter.add(part, np.zeros(part.size, np.int64), np.zeros(part.size, np.int64), np.zeros(part.size, np.int64), 0)
+        meter.add(WaitedFor(part, *[np.zeros(part.size, np.int64)] * 3), 0)
     found = meter.described()
     exact = np.quantile(values, QUANTILES, method="inverted_cdf")
     assert found["quantiles"] == pytest.approx(exact.tolist(), rel=0.00501, abs=1.01)
@@ -25,7 +25,7 @@ def test_quantiles_are_those_of_the_nearest_rank_to_half_a_percent(waits):
 
 def test_waits_lie_at_their_steps():
     meter = Waits(AXIS)
-    meter.add(np.array([5, UNKNOWN, 1000]), np.array([0, 3, 7]), np.array([0, 3, 7]), np.array([1, 2, 3]), 2)
+    meter.add(WaitedFor(np.array([5, UNKNOWN, 1000]), np.array([0, 3, 7]), np.array([0, 3, 7]), np.array([1, 2, 3])), 2)
     found = meter.described()
     assert [i for i, most in enumerate(found["most"]) if most] == [0, 7]
     assert found["slowest"][0] == {"step": 7, "rank": 2, "time": 3e-6, "wait": 1000}
