@@ -34,8 +34,8 @@ class Accesses:
     """[W], ns since 1970"""
     epochs: NDArray[np.int64] | None = None
     """[W], of their sources, where a ledger says"""
-    firsts: NDArray[np.int64] | None = None
-    """[W], the number of the first window of each one's contig"""
+    in_sequence: NDArray[np.int64] | None = None
+    """[W], their numbers in their sequences"""
     samples: pa.Array | None = None
     """[W], where they were asked for"""
     sequence_ids: pa.Array | None = None

@@ -48,6 +48,7 @@ class ContigCount:
         windows: how many it has; those seen to, where no index says.
         read, reads: windows that were read, and how often in all.
         bases, bases_read: None where the index does not know the length.
+        origin: where no index says the name, see `WindowCounts.stretches`.
     """
 
     source: int
@@ -58,6 +59,7 @@ class ContigCount:
     reads: int
     bases: int | None = None
     bases_read: int | None = None
+    origin: int | None = None
 
 
 @dataclass
@@ -83,12 +85,9 @@ class Coverage:
             self._add(batch, _Piece.of(batch, total, read, index), source)
 
     def add_met(self, source: int, counts: WindowCounts) -> None:
-        """Add the contigs that logs name, up to the window that was read last."""
-        firsts = counts.contig_firsts()
-        if not firsts.size:
-            return
-        stops = np.append(firsts[1:], counts.size)
-        piece = _Piece(firsts, stops - firsts, *_sums(firsts, stops, counts.total(), counts.read), None, None)
+        """Add the contigs that logs name, each up to its window that was read last."""
+        firsts, stops, origins = counts.stretches()
+        piece = _Piece(firsts, stops - firsts, *_sums(firsts, stops, counts.total(), counts.read), None, None, origins)
         self.contigs += firsts.size
         self.contigs_read += firsts.size
         self._list(source, piece, None)
@@ -138,6 +137,7 @@ class _Piece:
     read: NDArray[np.int64]
     bases: NDArray[np.int64] | None
     bases_read: NDArray[np.int64] | None
+    origins: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, batch: pa.RecordBatch, total: NDArray[np.uint32], read: NDArray[np.bool_], index: WindowIndex) -> "_Piece":
@@ -153,9 +153,10 @@ class _Piece:
         if batch is not None:
             name = batch.column("contig_id")[i].as_py()
             name += f":{batch.column('start')[i].as_py()}" if "start" in batch.schema.names else ""
-        bases, bases_read = (None if column is None else int(column[i]) for column in (self.bases, self.bases_read))
+        optional = (self.bases, self.bases_read, self.origins)
+        bases, bases_read, origin = (None if column is None else int(column[i]) for column in optional)
         windows, read, reads = (int(column[i]) for column in (self.windows, self.read, self.reads))
-        return ContigCount(source, int(self.firsts[i]), name, windows, read, reads, bases, bases_read)
+        return ContigCount(source, int(self.firsts[i]), name, windows, read, reads, bases, bases_read, origin)
 
     def sums(self, codes: NDArray[np.int64], groups: int) -> Iterator[dict[str, int | None]]:
         """Yield the sums of the contigs with each code."""
@@ -177,16 +178,14 @@ def _grouped(column: NDArray[Any], codes: NDArray[np.int64], groups: int) -> NDA
 def _sums(
     firsts: NDArray[np.int64], stops: NDArray[np.int64], total: NDArray[np.uint32], read: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how often windows `first … stop - 1` were read in all, and how many of them were."""
-    if not firsts.size:
-        return firsts, firsts
-    low, high = int(firsts.min()), int(stops.max())
-    found = []
-    for column in (total, read):
-        sums = np.zeros(high - low + 1, np.int64)
-        np.cumsum(column[low:high], out=sums[1:])
-        found.append(sums[stops - low] - sums[firsts - low])
-    return found[0], found[1]
+    """Return how often windows `first … stop - 1` were read in all, and how many of them were; those between were not."""
+    reads, found = np.zeros(firsts.size, np.int64), np.zeros(firsts.size, np.int64)
+    some = np.flatnonzero(stops > firsts)  # a sum over nothing would be that of one window
+    if some.size:
+        low, high = int(firsts[some[0]]), int(stops[some[-1]])
+        for sums, column in ((reads, total), (found, read)):
+            sums[some] = np.add.reduceat(column[low:high], firsts[some] - low, dtype=np.int64)
+    return reads, found
 
 
 def _bases_read(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_core.reporting.accesses import UNKNOWN, Accesses
@@ -81,8 +82,8 @@ class Naming:
         self.rows: dict[int, list[dict[str, Any]]] = {row: [] for row in rows}
         self._repeated = {(one.source, one.window, one.epoch): one for one in repeated}
         self._windows = np.array(sorted({one.window for one in repeated}), np.int64)
-        self._names: dict[tuple[int, int], str] = {(one.source, one.first): "" for one in contigs if one.contig is None}
-        self._firsts = np.array(sorted({first for _, first in self._names}), np.int64)
+        self._names = {(one.source, one.origin): "" for one in contigs if one.origin is not None}
+        self._origins = np.array(sorted({origin for _, origin in self._names}), np.int64)
         self._ask_indexes()
 
     @property
@@ -102,7 +103,7 @@ class Naming:
 
     def named(self, contigs: list[ContigCount]) -> list[ContigCount]:
         """Return contigs with their names."""
-        return [one if one.contig is not None else replace(one, contig=self._names[one.source, one.first]) for one in contigs]
+        return [one if one.origin is None else replace(one, contig=self._names[one.source, one.origin]) for one in contigs]
 
     def _ask_indexes(self) -> None:
         for source, index in enumerate(self.tally.indexes):
@@ -126,23 +127,22 @@ class Naming:
                 found = self.rows[int(piece.rows[i])]
                 if len(found) < READINGS:
                     found.append(_reading(piece, i))
-        if self._firsts.size and piece.firsts is not None and piece.sequence_ids is not None:
-            self._name_contigs(piece)
+        if self._origins.size and piece.in_sequence is not None and piece.sequence_ids is not None:
+            self._name_contigs(piece.windows - piece.in_sequence, piece.sources, piece.sequence_ids)
 
     def _name_window(self, one: Repeated, piece: Accesses, i: int) -> None:
-        if not one.contig and piece.sequence_ids is not None and piece.firsts is not None:
+        if not one.contig and piece.sequence_ids is not None and piece.in_sequence is not None:
             one.contig = piece.sequence_ids[i].as_py()
             stride = self.tally.facts.sources[one.source].stride
-            one.start = None if stride is None else int(piece.windows[i] - piece.firsts[i]) * stride
+            one.start = None if stride is None else int(piece.in_sequence[i]) * stride
 
-    def _name_contigs(self, piece: Accesses) -> None:
-        assert piece.firsts is not None and piece.sequence_ids is not None  # noqa: S101, PT018 - the caller's business
-        wanted = np.flatnonzero(np.isin(piece.firsts, self._firsts))
-        _, places = np.unique(np.stack([piece.sources[wanted], piece.firsts[wanted]]), axis=1, return_index=True)
+    def _name_contigs(self, origins: NDArray[np.int64], sources: NDArray[np.int16], names: pa.Array) -> None:
+        wanted = np.flatnonzero(np.isin(origins, self._origins))
+        _, places = np.unique(np.stack([sources[wanted], origins[wanted]]), axis=1, return_index=True)
         for i in wanted[places].tolist():
-            key = (int(piece.sources[i]), int(piece.firsts[i]))
+            key = (int(sources[i]), int(origins[i]))
             if self._names.get(key) == "":
-                self._names[key] = piece.sequence_ids[i].as_py()
+                self._names[key] = names[i].as_py()
 
 
 def _reading(piece: Accesses, i: int) -> dict[str, int | float | None]:

@@ -128,7 +128,7 @@ class AccessLog(Record):
                 rows=self._numbers(column["row"], "row") if "row" in column else None,
                 steps=self._numbers(pc.fill_null(column["step"], UNKNOWN), "step") if "step" in column else None,
                 times=self._numbers(column["access_ts"], "access_ts", most=1 << 63),
-                firsts=windows - self._numbers(column["window_in_seq_idx"], "window_in_seq_idx"),
+                in_sequence=self._numbers(column["window_in_seq_idx"], "window_in_seq_idx", most=1 << 32),
                 samples=pc.fill_null(column["sample_id"], "") if names else None,
                 sequence_ids=pc.fill_null(column["sequence_id"], "") if names else None,
             )

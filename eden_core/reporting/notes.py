@@ -24,7 +24,7 @@ def _of_coverage(tally: Tally) -> Iterator[str]:
             "tables list what was."
         )
     elif any(one.bases is None for one in tally.coverage.samples.values()):
-        yield "Coverage is by windows, not by bases, since the index does not know the lengths of contigs."
+        yield "Coverage is by windows, not by bases, since the index does not know the lengths of contigs, or is of intervals."
 
 
 def _of_logs(tally: Tally) -> Iterator[str]:

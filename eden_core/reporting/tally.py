@@ -111,9 +111,10 @@ class Tally:
         epochs = self.epochs(piece)
         for source, counts in enumerate(self.counts):
             chosen = np.flatnonzero((piece.sources == source) & ~course.continued)
-            firsts = None if piece.firsts is None else piece.firsts[chosen]
-            fresh = chosen[counts.add(piece.windows[chosen], epochs[chosen], firsts)]
-            if piece.samples is not None and self.indexes[source] is None and chosen.size:
+            known = self.indexes[source] is not None
+            in_sequence = None if known or piece.in_sequence is None else piece.in_sequence[chosen]
+            fresh = chosen[counts.add(piece.windows[chosen], epochs[chosen], in_sequence)]
+            if piece.samples is not None and not known and chosen.size:
                 here = np.zeros(len(piece), bool)
                 here[fresh] = True
                 self.coverage.add_met_samples(piece.samples.take(chosen), np.flatnonzero(here[chosen]))

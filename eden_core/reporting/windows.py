@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 Number = TypeVar("Number", bound=np.generic)
 
-_READ, _FIRST = np.uint8(1), np.uint8(2)
 _MOST = np.iinfo(np.uint16).max
+_AT_ONCE = 1 << 22
+"""windows that are gone through at once"""
 
 
 def grown(array: NDArray[Number], size: int) -> NDArray[Number]:
@@ -31,10 +32,18 @@ class WindowCounts:
         self.known, self.size = size is not None, size or 0
         self.epochs: dict[int, NDArray[np.uint16]] = {}
         self.reads: dict[int, int] = {}
-        self._marks = np.zeros(self.size, np.uint8)
+        self.read = np.zeros(self.size, bool)
+        self._in_sequence = np.zeros(0, np.uint32)
 
-    def add(self, windows: NDArray[np.int64], epochs: NDArray[np.int64], firsts: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Count windows [W] in their epochs [W]; `firsts` [W] are the first windows of their contigs.
+    def add(
+        self, windows: NDArray[np.int64], epochs: NDArray[np.int64], in_sequence: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Count windows.
+
+        Args:
+            windows: their numbers in the index, int64 [W].
+            epochs: of each, int64 [W].
+            in_sequence: their numbers in their sequences, int64 [W], where `stretches` will be asked for.
 
         Returns:
             Where in `windows` one stands that was never read before, each of them once.
@@ -42,19 +51,15 @@ class WindowCounts:
         if not windows.size:
             return windows
         self._reach(int(windows.max()) + 1)
-        unread = np.flatnonzero(self._marks[windows] & _READ == 0)
+        unread = np.flatnonzero(~self.read[windows])
         _, places = np.unique(windows[unread], return_index=True)
-        self._marks[windows] |= _READ
-        if firsts is not None:
-            self._marks[firsts] |= _FIRST
+        self.read[windows] = True
+        if in_sequence is not None:
+            self._in_sequence = grown(self._in_sequence, self.size)
+            self._in_sequence[windows] = in_sequence
         for epoch in np.unique(epochs).tolist():
             self._count(epoch, windows[epochs == epoch])
         return unread[places]
-
-    @property
-    def read(self) -> NDArray[np.bool_]:
-        """Which windows were read, bool [size]."""
-        return self._marks[: self.size] & _READ > 0
 
     def total(self) -> NDArray[np.uint32]:
         """Return how often each window was read in all epochs, [size]."""
@@ -63,9 +68,29 @@ class WindowCounts:
             found[: min(counts.size, self.size)] += counts[: self.size]
         return found
 
-    def contig_firsts(self) -> NDArray[np.int64]:
-        """Return the first windows of the contigs that were read, ascending."""
-        return np.flatnonzero(self._marks[: self.size] & _FIRST)
+    def stretches(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return the stretches of sequences that were read: first window, last window + 1, and origin, int64 each.
+
+        Windows of one stretch have one origin: their number in the index less the one in their sequence. A stretch begins with
+        its sequence, unless that lies in front of the index or within the stretch before, as where an index is of intervals.
+        """
+        begun, ended, origins = [], [], []
+        origin, window = -(1 << 62), 0
+        for low in range(0, self.size, _AT_ONCE):
+            read = low + np.flatnonzero(self.read[low : min(low + _AT_ONCE, self.size)])
+            if read.size:
+                found = read - self._in_sequence[read]
+                changes = np.flatnonzero(np.diff(found, prepend=origin))
+                begun.append(read[changes])
+                ended.append(np.append(window, read)[changes] + 1)
+                origins.append(found[changes])
+                origin, window = int(found[-1]), int(read[-1])
+        if not begun:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        starts, before, all_origins = np.concatenate(begun), np.concatenate(ended), np.concatenate(origins)
+        before[0] = 0
+        stops = np.append(before[1:], window + 1)
+        return np.where(all_origins >= before, all_origins, starts), stops, all_origins
 
     def usual(self, epoch: int, *, of_one_epoch: bool, by_median: bool) -> int:
         """Return how often a window is read in an epoch where nothing is read twice.
@@ -81,7 +106,7 @@ class WindowCounts:
     def _reach(self, size: int) -> None:
         if size > self.size:
             self.size = size
-            self._marks = grown(self._marks, size)
+            self.read = grown(self.read, size)
 
     def _count(self, epoch: int, windows: NDArray[np.int64]) -> None:
         counts = grown(self.epochs.get(epoch, np.zeros(0, np.uint16)), self.size)

@@ -27,7 +27,7 @@ def index(tmp_path_factory):
 def counted(index, windows) -> WindowCounts:
     counts = WindowCounts(len(index))
     found = index.lookup(windows)
-    counts.add(windows, np.zeros(windows.size, np.int64), windows - found.starts // TILING.stride)
+    counts.add(windows, np.zeros(windows.size, np.int64), found.starts // TILING.stride)
     return counts
 
 

@@ -10,7 +10,7 @@ from access_logs import COLUMNS, batches_of, write_log
 from eden_core import EdenDataset, errors
 from eden_core.reporting.logs import NEEDED, AccessLog, find_logs
 
-FIELDS = ("windows", "sources", "ranks", "rows", "steps", "times", "firsts")
+FIELDS = ("windows", "sources", "ranks", "rows", "steps", "times", "in_sequence")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def written(path) -> list[dict]:
 def test_windows_come_as_they_were_written(log):
     found, lines = columns(AccessLog(log)), written(log)
     assert found["windows"] == [int(line["window_idx"]) for line in lines]
-    assert found["firsts"] == [int(line["window_idx"]) - int(line["window_in_seq_idx"]) for line in lines]
+    assert found["in_sequence"] == [int(line["window_in_seq_idx"]) for line in lines]
     assert (found["rows"], found["steps"]) == ([int(x["row"]) for x in lines], [int(x["step"]) for x in lines])
     assert (found["samples"], found["sequence_ids"]) == ([x["sample_id"] for x in lines], [x["sequence_id"] for x in lines])
     assert set(found["ranks"]) == {3}
@@ -84,7 +84,7 @@ def test_logs_of_the_older_tool(tmp_path, extra):
     (log,) = find_logs([tmp_path])
     (piece,) = log.accesses(names=True)
     assert (log.split, log.rank, log.steps, piece.rows, piece.steps) == ("validation", 2, None, None, None)
-    assert (piece.windows.tolist(), piece.firsts.tolist(), piece.times.tolist()) == ([7], [5], [1000])
+    assert (piece.windows.tolist(), piece.in_sequence.tolist(), piece.times.tolist()) == ([7], [2], [1000])
 
 
 def test_ids_may_be_anything(tmp_path):
