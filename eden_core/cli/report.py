@@ -81,13 +81,13 @@ def _lines(found: "Report") -> Iterator[str]:
     """Yield what is printed of a report: a line for each reading, and what to look at."""
     for part in found["parts"]:
         of = (
-            f"{part['read'] / max(part['size'], 1):.1%} of {part['size']:,}"
+            f"{part['read'] / max(part['size'], 1):.2%} of {part['size']:,}"
             if part["size_known"]
             else f"up to {part['size'] - 1:,}"
         )
         yield (
             f"{part['split']}: {part['reads']:,} windows read, {part['read']:,} different ones ({of}), "
-            f"{len(part['ranks'])} ranks, {part['sessions']} starts"
+            f"{_some(len(part['ranks']), 'rank')}, {_some(part['sessions'], 'start')}"
         )
         repeats, rows = part["repeats"], part["rows"]
         if repeats["windows"]:
@@ -98,3 +98,7 @@ def _lines(found: "Report") -> Iterator[str]:
             yield f"  {rows['missing'] - rows['at_ends']:,} rows between the first and the last were not read"
         yield from (f"  note: {note}" for note in part["notes"])
     yield from (f"note: {note}" for note in found["notes"])
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

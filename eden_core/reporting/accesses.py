@@ -93,12 +93,6 @@ class Facts:
     packing: str | None = None
     sources: tuple[SourceFacts, ...] = (SourceFacts(),)
 
-    @property
-    def size(self) -> int | None:
-        """Windows of all sources; None: not known."""
-        sizes = [source.windows for source in self.sources]
-        return None if None in sizes else sum(size or 0 for size in sizes)
-
 
 class Record(ABC):
     """What one process read, or what a ledger says that a run did.

@@ -41,6 +41,8 @@ def read_facts(path: Path) -> tuple[Facts, dict[str, Any]]:
         with path.open("rb") as file:
             head = json.loads(file.readline())
         sources = tuple(SourceFacts(**_known(SourceFacts, source)) for source in head["sources"])
+        if not sources:
+            raise ValueError("no sources")  # noqa: TRY301 - said below
         facts = Facts(**_known(Facts, head | {"sources": sources}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -24,7 +24,7 @@ from eden_core.reporting.batch_lines import read_batches, read_facts
 
 NEEDED = ("window_idx", "sequence_id", "sample_id", "window_in_seq_idx", "rank", "access_ts")
 """columns of every access log; Eden's have `step` and `row` besides"""
-_MOST = 1 << 40
+_MOST = 1 << 32
 """no window, row or step has a number as large as this"""
 _NAME = re.compile(r"window_access_(?P<split>.+)_rank(?P<rank>\d+)_[0-9a-f]{8}")
 _TYPES = {

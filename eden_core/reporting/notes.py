@@ -16,13 +16,9 @@ def notes_of(tally: Tally) -> list[str]:
 def _of_coverage(tally: Tally) -> Iterator[str]:
     if not tally.indexed:
         places = ", ".join(one.index_location for one in tally.facts.sources if one.index_location)
-        why = (
-            f"{places} cannot be read here, or is not the index that was read" if places else "the logs do not name their index"
-        )
-        yield (
-            f"What was never read is not known, since {why}: shares are of the windows up to the last one that was read, and "
-            "tables list what was."
-        )
+        why = f"{places} cannot be read here, or has changed" if places else "the logs do not name their index"
+        reach = "." if tally.size is not None else ", and shares are of the windows up to the last one that was read."
+        yield f"Contigs and samples that were never read are not known, since {why}{reach}"
     elif any(one.bases is None for one in tally.coverage.samples.values()):
         yield "Coverage is by windows, not by bases, since the index does not know the lengths of contigs, or is of intervals."
 

@@ -17,7 +17,7 @@ const svg = (tag, attributes, ...children) => make(true, tag, attributes, childr
 
 // ---- numbers as people read them
 const count = (n) => n === null || n === undefined ? "" : Math.round(n).toLocaleString("en-US");
-const percent = (x) => x === null || x === undefined ? "" : (100 * x).toFixed(x > 0 && x < 0.001 ? 3 : 1) + " %";
+const percent = (x) => x === null || x === undefined ? "" : (100 * x).toFixed((x > 0 && x < 0.001) || (x < 1 && x > 0.9994) ? 3 : 1) + " %";
 const some = (n, one, many) => count(n) + " " + (n === 1 ? one : many || one + "s");
 const when = (ms) => ms === null || ms === undefined ? "" : new Date(ms).toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
 function spent(ns) {
@@ -153,7 +153,7 @@ function headOf(part) {
   const of = part.size_known ? "of " + count(part.size) : "up to window " + count(part.size - 1);
   const notes = [...report.notes, ...part.notes];
   return section("head", "What was read: " + part.split,
-    cards(["windows read", count(part.reads), "each as often as it was"],
+    cards(["windows read", count(part.reads), "repeats are counted"],
       ["different windows", count(part.read), `${percent(part.read / part.size)} ${of}`],
       part.rows && ["different rows", count(part.rows.read), `${count(part.rows.low)} to ${count(part.rows.high)}`],
       part.axis.kind === "step" && ["steps", count(part.steps), `${count(part.axis.low)} to ${count(part.axis.high)}`],
@@ -203,7 +203,7 @@ function orderOf(part) {
     readout.textContent = inside ? ` ${scale.text(column)}, windows ${count(row * width)} to ${count(Math.min((row + 1) * width, size) - 1)}: ${some(cells[column * rows + row], "read")}.` : "";
   });
   return section("order", "Order",
-    figure(drawn, "Where in the index the windows lie that were read, over " + scale.label + ": darker cells hold more reads. A shuffled order is an even grey, ",
+    figure(drawn, "Where in the index the windows lie that were read, over " + scale.label + ": darker cells hold more reads. A shuffled order is an even tint, ",
       "file order a diagonal; shuffled blocks show as dashes, a resume that reads again as a band twice as dark. Dashed lines: processes were started. ", readout),
     cards(["read in file order", percent(following), "windows that come right behind the one before them in the index"],
       ["darkest cell", count(Math.max(0, ...met)), `reads of ${some(width, "window")}`]));
@@ -253,7 +253,7 @@ function waitsOf(part) {
   return section("waits", title,
     html("p", {}, real ? "What the loop waited for each batch." : "The time from one batch to the next of a process, since the logs do not say how long the loop waited: the loop's own work is part of it."),
     cards(["p50", spent(p50)], ["p95", spent(p95)], ["p99", spent(p99)], ["longest", spent(found.max)], ["batches", count(found.count), "mean " + spent(found.mean)]),
-    figure(lines("waitsOver", scale, series, { y, share, format: spent, yLabel: real ? "wait" : "gap", about: title + " over time" }), "Over " + scale.label + ", on a log scale: p50, p95 and the longest of each stretch. Quantiles are to within 0.5 %."),
+    figure(lines("waitsOver", scale, series, { y, share, format: spent, yLabel: real ? "wait" : "gap", about: title + " over time" }), "Over " + (scale.label === "step" ? "steps" : scale.label) + ", on a log scale: p50, p95 and the longest of each stretch. Quantiles are to within 0.5 %."),
     html("h3", {}, real ? "Slowest batches" : "Longest gaps"),
     table("slowest", [number(real ? "wait" : "gap", (r) => r.wait, spent), number("step", (r) => r.step < 0 ? null : r.step), number("rank", (r) => r.rank), text("handed out", (r) => when(r.time))], found.slowest, { one: "batch", many: "batches" }));
 }
@@ -303,12 +303,13 @@ function filesOf(part) {
 
 function show(part) {
   document.getElementById("main").replaceChildren(...[headOf, coverageOf, orderOf, repeatsOf, fillOf, waitsOf, samplesOf, contigsOf, filesOf].map((draw) => draw(part)).filter(Boolean));
-  for (const button of document.querySelectorAll("#parts button")) button.setAttribute("aria-pressed", button.part === part);
+  for (const [button, of] of choices) button.setAttribute("aria-pressed", of === part);
 }
 document.getElementById("about").textContent = `Windows in the order in which training read them. Made ${report.made.replace("T", " ").replace("+00:00", " UTC")}.`;
+const choices = new Map();
 for (const part of report.parts) {
   const button = html("button", { type: "button", onclick: () => show(part) }, `${part.split}: ${some(part.reads, "window")}` + (part.facts.seed === null ? "" : `, seed ${part.facts.seed}`));
-  button.part = part;
-  document.getElementById("parts").append(button);
+  choices.set(button, part);
 }
+if (choices.size > 1) document.getElementById("parts").append(...choices.keys());
 show(report.parts[0]);

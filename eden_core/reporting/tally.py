@@ -41,13 +41,12 @@ class Tally:
         self.ranks: set[int] = set()
         self._steps = np.zeros(0, bool)
         self.rows_known = self.batches_known = True
+        self._has_epochs = False
 
     @property
     def knows_epochs(self) -> bool:
         """Whether each window's epoch is known."""
         return self._has_epochs or (self.rows_known and self.facts.rows is not None and len(self.counts) == 1)
-
-    _has_epochs = False
 
     @property
     def indexed(self) -> bool:

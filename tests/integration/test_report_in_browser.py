@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from access_logs import batches_of, write_log
 from plain import write_seed_index, write_seed_shard
+from report_logs import batches_of, write_log
 
 from eden_core import EdenDataset
 from eden_core.reporting.logs import find_logs

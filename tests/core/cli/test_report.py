@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from access_logs import batches_of, write_log
+from report_logs import batches_of, write_log
 
 from eden_core import EdenDataset, EdenLoader
 from eden_core.ledger import RunStart

@@ -1,5 +1,5 @@
 import pytest
-from access_logs import write_log
+from report_logs import write_log
 
 from eden_core import EdenDataset, EdenLoader, errors
 from eden_core.ledger import RunStart

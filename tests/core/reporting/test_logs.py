@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from access_logs import COLUMNS, batches_of, write_log
+from report_logs import COLUMNS, batches_of, write_log
 
 from eden_core import EdenDataset, errors
 from eden_core.reporting.logs import NEEDED, AccessLog, find_logs
@@ -54,8 +54,8 @@ def test_what_a_log_is_of(log, small):
     lines = written(log)
     assert (found.split, found.rank, found.data_parallel_rank, found.steps) == ("train", 3, 3, (0, 9))
     assert found.span == (int(lines[0]["access_ts"]), int(lines[-1]["access_ts"]))
-    assert found.facts.rows == found.facts.size == len(small.expected_windows())
-    assert len(found.indexes()[0]) == found.facts.size
+    assert found.facts.rows == found.facts.sources[0].windows == len(small.expected_windows())
+    assert len(found.indexes()[0]) == found.facts.rows
 
 
 @pytest.mark.parametrize("parts", [0, 3])

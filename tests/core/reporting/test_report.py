@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from access_logs import batches_of, write_log
+from report_logs import batches_of, write_log
 
 from eden_core import EdenDataset
 from eden_core.reporting.logs import find_logs
@@ -115,7 +115,7 @@ def test_an_index_that_is_another_now_is_not_believed(dataset, tmp_path):
     lines.write_text(lines.read_text().replace(f'"windows": {len(dataset)}', f'"windows": {len(dataset) + 1}', 1))
     part = part_of(tmp_path)
     assert not part["indexed"]
-    assert any("is not the index that was" in note for note in part["notes"])
+    assert any("cannot be read here, or has changed" in note for note in part["notes"])
 
 
 def test_several_sources_lie_side_by_side(small, tmp_path):
