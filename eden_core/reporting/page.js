@@ -179,7 +179,7 @@ function coverageOf(part) {
 
 function orderOf(part) {
   const scale = axisScale(part.axis), { cells, rows, width, following, sources, begins } = part.order;
-  const met = cells.filter((n) => n).sort((a, b) => a - b), cap = met[Math.floor(met.length * 0.995)] || 1;
+  const met = cells.filter((n) => n).sort((a, b) => a - b), cap = Math.max(met[Math.floor(met.length * 0.995)] || 1, 2 * (met[met.length >> 1] || 0));
   const readout = html("span", { class: "quiet", id: "readout" });
   const size = part.size, edge = (row) => Math.min(row * width, size) / size, marks = ticks(0, size, 5).map((at) => [at / size, short(at)]);
   const drawn = plot("heat", HEAT, { x: xOf(scale), xLabel: scale.label, y: marks, yLabel: "window of the index", about: "How often windows were read, by " + scale.label + " and place in the index" }, (px, py, inner) => {
@@ -203,10 +203,10 @@ function orderOf(part) {
     readout.textContent = inside ? ` ${scale.text(column)}, windows ${count(row * width)} to ${count(Math.min((row + 1) * width, size) - 1)}: ${some(cells[column * rows + row], "read")}.` : "";
   });
   return section("order", "Order",
-    figure(drawn, "Where in the index the windows lie that were read, over " + scale.label + ": darker cells hold more reads. A shuffled order is an even tint, ",
-      "file order a diagonal; shuffled blocks show as dashes, a resume that reads again as a band twice as dark. Dashed lines: processes were started. ", readout),
+    figure(drawn, "Where in the index the windows lie that were read, over " + scale.label + ": stronger cells hold more reads. A shuffled order is an even tint, ",
+      "file order a diagonal; shuffled blocks show as dashes, a resume that reads again as a band twice as strong. Dashed lines: processes were started. ", readout),
     cards(["read in file order", percent(following), "windows that come right behind the one before them in the index"],
-      ["darkest cell", count(Math.max(0, ...met)), `reads of ${some(width, "window")}`]));
+      ["strongest cell", count(Math.max(0, ...met)), `reads of ${some(width, "window")}`]));
 }
 
 function repeatsOf(part) {
@@ -266,7 +266,7 @@ function strip(stretches, most) {
 }
 
 function contigsOf(part) {
-  const { all, read, rows, most_read: mostRead, largest_unread: unread } = part.contigs, bases = rows.some((row) => row.bases !== null);
+  const { all, read, rows } = part.contigs, bases = rows.some((row) => row.bases !== null);
   const most = Math.max(1, ...rows.map((row) => Math.max(...row.stretches)));
   const left = all - rows.length;
   const columns = [
@@ -276,7 +276,7 @@ function contigsOf(part) {
     { name: "along the contig", text: () => "", sort: (r) => r.reads, cell: (r) => strip(r.stretches, most) }].filter(Boolean);
   return section("contigs", "Contigs",
     html("p", {}, part.indexed ? `${count(read)} of ${some(all, "contig")} of the index were read.` : `${some(all, "contig")} were read; those that never were are not known.`,
-      left > 0 ? ` Listed are the ${count(mostRead)} read most and the ${count(unread)} largest never read; ${some(left, "further one")} are left out.` : ""),
+      left > 0 ? ` Listed are the ${count(rows.filter((row) => row.reads).length)} read most and the ${count(rows.filter((row) => !row.reads).length)} largest never read; ${some(left, "further one")} are left out.` : ""),
     table("contigTable", columns, rows, { one: "contig", search: "Search contigs" }));
 }
 

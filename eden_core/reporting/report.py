@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_core.reporting.accesses import Facts, Record
-from eden_core.reporting.contigs import LARGEST_UNREAD, MOST_READ, SAMPLES, stretches_of
+from eden_core.reporting.contigs import SAMPLES, stretches_of
 from eden_core.reporting.listing import Naming, repeats_of
 from eden_core.reporting.notes import notes_of
 from eden_core.reporting.sessions import Placed, placed
@@ -137,8 +137,7 @@ class _PartOfReport:
         coverage, totals = self.tally.coverage, [counts.total() for counts in self.tally.counts]
         named = self.naming.named(coverage.listed)
         rows = [asdict(one) | {"stretches": stretches_of(one, totals[one.source])} for one in named]
-        known = {"all": coverage.contigs, "read": coverage.contigs_read}
-        return known | {"rows": rows, "most_read": MOST_READ, "largest_unread": LARGEST_UNREAD}
+        return {"all": coverage.contigs, "read": coverage.contigs_read, "rows": rows}
 
     def samples(self) -> Report:
         samples = self.tally.coverage.samples
