@@ -41,6 +41,7 @@ def commands() -> typer.Typer:
     from eden_core.cli.prepare import prepare_command
     from eden_core.cli.preview import preview
     from eden_core.cli.replay import replay
+    from eden_core.cli.report import report
     from eden_core.cli.split import split_command
     from eden_core.cli.verify import verify_command
 
@@ -55,6 +56,7 @@ def commands() -> typer.Typer:
     app.command("doctor")(doctor)
     app.command("replay")(replay)
     app.command("preview")(preview)
+    app.command("report")(report)
     app.command("bench")(bench_command)
     app.command("plugins")(plugins)
     app.command("new-plugin")(new_plugin)
