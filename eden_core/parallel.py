@@ -68,6 +68,13 @@ def is_distributed() -> bool:
     return started and distributed.get_world_size() > 1  # type: ignore[union-attr]
 
 
+def process_rank() -> int | None:
+    """Return the rank of this process among all of torch.distributed; None where that is not initialised."""
+    distributed = sys.modules.get("torch.distributed")
+    started = distributed is not None and distributed.is_available() and distributed.is_initialized()
+    return int(distributed.get_rank()) if started else None  # type: ignore[union-attr]
+
+
 def digest_of_batch(rows: NDArray[np.int64], batch: Mapping[str, Any]) -> str:
     """Return a digest of the numbers of rows and of the tensors that they became; empty for no rows at all."""
     if not rows.size:

@@ -17,7 +17,7 @@ from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex, options_of
 
-__all__ = ["DISABLED_VARIABLE", "KINDS", "Entry", "Origin", "PluginRegistry", "Problem", "installed_plugins"]
+__all__ = ["DISABLED_VARIABLE", "KINDS", "OBSERVER", "Entry", "Origin", "PluginRegistry", "Problem", "installed_plugins"]
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
@@ -27,6 +27,9 @@ KINDS: dict[str, tuple[str, type]] = {
     "executor": ("eden_executors", ExecutorFactory),
 }
 """kind -> (hook, contract)"""
+
+OBSERVER = "observer"
+"""the kind of plugin that offers no class, but the hook `eden_batch_read`"""
 
 DISABLED_VARIABLE = "EDEN_DISABLED_PLUGINS"
 """environment variable: distributions to leave out, separated by commas"""
@@ -49,21 +52,21 @@ class Origin:
 
 @dataclass(frozen=True)
 class Entry:
-    """One class that a plugin offers."""
+    """One class that a plugin offers, or its hook that observes."""
 
     kind: str
-    """a key of `KINDS`"""
+    """a key of `KINDS`, or `OBSERVER`"""
     name: str
-    """what users write"""
-    plugin: type
-    """the class"""
+    """what users write; of an observer, the name of its entry point"""
+    plugin: Any
+    """the class; of an observer, the function"""
     origin: Origin
     """who offers it"""
 
     @property
     def options(self) -> dict[str, Any]:
         """Option -> default."""
-        return options_of(self.plugin)
+        return {} if self.kind == OBSERVER else options_of(self.plugin)
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,11 @@ class PluginRegistry:
             return
         for kind, (hook, contract) in KINDS.items():
             self._collect(plugin, origin, names, kind, hook, contract)
+        self._collect_observer(plugin, origin, names)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return what can be used, of one kind or of all, by kind and name."""
-        order = list(KINDS)
+        order = [*KINDS, OBSERVER]
         found = [group[0] for group in self._entries.values() if len(group) == 1]
         return sorted((e for e in found if kind in {None, e.kind}), key=lambda e: (order.index(e.kind), e.name))
 
@@ -207,7 +211,7 @@ class PluginRegistry:
         return f" (there is the {' and the '.join(others)})" if others else ""
 
     def _hook_fault(self, plugin: object) -> str | None:
-        known = [hook for hook, _ in KINDS.values()]
+        known = [hook for hook, _ in KINDS.values()] + ["eden_batch_read"]
         found = set(self._hooks(plugin))
         unknown = sorted(found.difference(known))
         if unknown:
@@ -237,6 +241,15 @@ class PluginRegistry:
                     self._leave_out(Problem(origin, f"{hook}() gave {cls!r}, {cause}", (*known_name, *names)))
                 else:
                     self._add(Entry(kind, cls.name, cls, origin))
+
+    def _collect_observer(self, plugin: object, origin: Origin, names: tuple[str, ...]) -> None:
+        for implementation in self._manager.hook.eden_batch_read.get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            if implementation.argnames != ("reading",):
+                self._leave_out(Problem(origin, "eden_batch_read() takes no argument; it needs one, reading", names))
+            else:
+                self._add(Entry(OBSERVER, names[0] if names else origin.module, implementation.function, origin))
 
     def _add(self, entry: Entry) -> None:
         group = self._entries.setdefault((entry.kind, entry.name), [])
