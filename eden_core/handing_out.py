@@ -132,7 +132,9 @@ def _asked(reading: Reading) -> Sequence[Observer]:
         if isinstance(answer, BatchObserver):
             found.append((name, answer))
         elif answer is not None:
-            raise PluginContractError(f"{name} answered eden_batch_read() with {answer!r:.80}; expected a BatchObserver or None")
+            raise PluginContractError(
+                f"{name} answered eden_batch_read() with {answer!r:.80}; expected a BatchObserver or None"
+            )
     if reading.log_windows and not found:
         causes = "".join(f"\n  left out: {problem}" for problem in registry.problems)
         raise ConfigurationError(

@@ -61,7 +61,7 @@ def eden_executors() -> list[type[ExecutorFactory]]:
 
 
 @_hookspec
-def eden_batch_read(reading: Reading) -> BatchObserver | None:
+def eden_batch_read(reading: Reading) -> BatchObserver | None:  # noqa: ARG001 - of a specification
     """Return what is told of the batches of a dataset that this process hands out; None where that is of no interest.
 
     Every plugin is asked once for each dataset in each process, before the first batch. Where all answer None, nothing more is

@@ -91,6 +91,7 @@ class PluginRegistry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self._observers: list[Entry] = []
         self.problems: list[Problem] = []
         """what was left out, and why"""
 
@@ -137,7 +138,7 @@ class PluginRegistry:
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return what can be used, of one kind or of all, by kind and name."""
         order = [*KINDS, OBSERVER]
-        found = [group[0] for group in self._entries.values() if len(group) == 1]
+        found = [group[0] for group in self._entries.values() if len(group) == 1] + self._observers
         return sorted((e for e in found if kind in {None, e.kind}), key=lambda e: (order.index(e.kind), e.name))
 
     def find(self, kind: str, name: str) -> Entry:
@@ -249,7 +250,7 @@ class PluginRegistry:
             if implementation.argnames != ("reading",):
                 self._leave_out(Problem(origin, "eden_batch_read() takes no argument; it needs one, reading", names))
             else:
-                self._add(Entry(OBSERVER, names[0] if names else origin.module, implementation.function, origin))
+                self._observers.append(Entry(OBSERVER, names[0] if names else origin.module, implementation.function, origin))
 
     def _add(self, entry: Entry) -> None:
         group = self._entries.setdefault((entry.kind, entry.name), [])

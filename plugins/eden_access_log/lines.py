@@ -76,16 +76,13 @@ def batch_lines(batches: Sequence[BatchRead], *, several: bool) -> str:
 
 
 def _batch_line(batch: BatchRead, *, several: bool) -> str:
-    said: dict[str, Any] = {
-        "step": batch.step,
-        "time_ns": batch.time_ns,
-        "rows": batch.rows.tolist(),
-        "used": batch.used.tolist(),
-        "waited_ns": batch.waited_ns,
-    }
-    if several:
-        said["sources"] = batch.picks.sources.tolist()
-    return json.dumps(said) + "\n"
+    """Write a line by hand: lists of numbers look in JSON as they do in Python, and its encoder takes four times as long."""
+    step, waited = ("null" if number is None else number for number in (batch.step, batch.waited_ns))
+    sources = f', "sources": {batch.picks.sources.tolist()}' if several else ""
+    return (
+        f'{{"step": {step}, "time_ns": {batch.time_ns}, "rows": {batch.rows.tolist()}, "used": {batch.used.tolist()}, '
+        f'"waited_ns": {waited}{sources}}}\n'
+    )
 
 
 def columns_of(batches: Sequence[BatchRead], rank: int, strides: NDArray[np.int64]) -> Columns:

@@ -61,5 +61,7 @@ class AccessLog(BatchObserver):
         except OSError as error:
             self._broken = True
             warnings.warn(
-                f"the window access log {self._stem} ends here, and the run goes on without it: {error}", UserWarning, stacklevel=2
+                f"the window access log {self._stem} ends here, and the run goes on without it: {error}",
+                UserWarning,
+                stacklevel=2,
             )
