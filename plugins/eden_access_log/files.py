@@ -56,7 +56,7 @@ class CsvFile(WindowFile):
     """One file with a line for each window, below a line with the names of the columns."""
 
     most_windows = 1024
-    most_seconds = 5.0
+    most_seconds = 1.0
 
     def __init__(self, stem: Path) -> None:
         self._path = stem.with_name(f"{stem.name}.csv")

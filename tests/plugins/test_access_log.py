@@ -138,8 +138,8 @@ def test_a_full_buffer_is_written_and_one_that_has_waited_long(batch, tmp_path):
             log.batch_read(replace(batch, time_ns=batch.time_ns + int(seconds * 1e9)))
         return len(logs_in(tmp_path)[0].windows)
 
-    assert [written(1, 0), written(510, 4.9), written(1, 4.9)] == [0, 0, 1024]
-    assert [written(1, 9.8), written(1, 10), written(1, 10)] == [1024, 1028, 1028]
+    assert [written(1, 0), written(510, 0.9), written(1, 0.9)] == [0, 0, 1024]
+    assert [written(1, 1.8), written(1, 2), written(1, 2)] == [1024, 1028, 1028]
 
 
 def test_a_place_that_cannot_be_written_is_an_error_at_once(small, tmp_path):
