@@ -1,4 +1,4 @@
-"""The hooks through which a plugin offers its classes. Each returns a list of classes and takes no arguments.
+"""The hooks of a plugin. Through all but the last it offers classes: they return a list of them and take no arguments.
 
 A plugin is a module named by an entry point of the group `eden`:
 
@@ -9,10 +9,12 @@ A plugin is a module named by an entry point of the group `eden`:
 import pluggy
 
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex
+from eden_core.observing import BatchObserver, Reading
 
 __all__ = [
     "INTERFACE_VERSION",
     "PROJECT",
+    "eden_batch_read",
     "eden_executors",
     "eden_objectives",
     "eden_sequence_stores",
@@ -61,3 +63,13 @@ def eden_objectives() -> list[type[Objective]]:
 def eden_executors() -> list[type[ExecutorFactory]]:
     """Return executor factories; users pick one by its `name`: `eden import … --executor …`."""
     return []
+
+
+@_hookspec
+def eden_batch_read(reading: Reading) -> BatchObserver | None:  # noqa: ARG001 - of a specification
+    """Return what is told of the batches of a dataset that this process hands out; None where that is of no interest.
+
+    Every plugin is asked once for each dataset in each process, before the first batch. Where all answer None, nothing more is
+    called, and batches cost what they cost without plugins.
+    """
+    return None

@@ -169,7 +169,7 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         if self.check_ranks and is_distributed():
             samples = (consumed or 0) + rank * (micro or 1) + np.arange(micro or 1)
             samples = samples[samples < len(dataset)]
-            seen = digest_of_batch(samples, dataset.batch(samples))
+            seen = digest_of_batch(samples, dataset.batch(samples, observed=False))
             plan = f"consumed {consumed}, micro-batch {micro}, left out {dataset.omissions.digest}"
             compare_ranks(FirstBatch(rank, ranks, seen, str(dataset.fingerprint), plan))
         if not self.run_dir:

@@ -20,7 +20,17 @@ from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Tran
 from eden_core.plugin_faults import class_fault, hook_fault, interface_fault
 from eden_core.plugin_loading import Origin, SlowLoad, normalised, origin_of_entry_point, origin_of_object, slow_load
 
-__all__ = ["DISABLED_VARIABLE", "KINDS", "Entry", "Origin", "PluginRegistry", "Problem", "SlowLoad", "installed_plugins"]
+__all__ = [
+    "DISABLED_VARIABLE",
+    "KINDS",
+    "OBSERVER",
+    "Entry",
+    "Origin",
+    "PluginRegistry",
+    "Problem",
+    "SlowLoad",
+    "installed_plugins",
+]
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
@@ -31,6 +41,9 @@ KINDS: dict[str, tuple[str, type]] = {
 }
 """kind -> (hook, contract)"""
 
+OBSERVER = "observer"
+"""the kind of plugin that offers no class, but the hook `eden_batch_read`"""
+
 DISABLED_VARIABLE = "EDEN_DISABLED_PLUGINS"
 """environment variable: distributions to leave out, separated by commas"""
 
@@ -39,21 +52,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """One class that a plugin offers."""
+    """One class that a plugin offers, or its hook that observes."""
 
     kind: str
-    """a key of `KINDS`"""
+    """a key of `KINDS`, or `OBSERVER`"""
     name: str
-    """what users write"""
-    plugin: type
-    """the class"""
+    """what users write; of an observer, the name of its entry point"""
+    plugin: Any
+    """the class; of an observer, the function"""
     origin: Origin
     """who offers it"""
 
     @property
     def options(self) -> dict[str, Any]:
         """Option -> default."""
-        return options_of(self.plugin)
+        return {} if self.kind == OBSERVER else options_of(self.plugin)
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,7 @@ class PluginRegistry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self._observers: list[Entry] = []
         self.problems: list[Problem] = []
         """what was left out, and why"""
         self.slow: list[SlowLoad] = []
@@ -130,12 +144,13 @@ class PluginRegistry:
             return
         for kind, (hook, contract) in KINDS.items():
             self._collect(plugin, origin, names, kind, hook, contract)
+        self._collect_observer(plugin, origin, names)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return what can be used, of one kind or of all, by kind and name."""
-        order = list(KINDS)
-        found = [entry for group in self._entries.values() if (entry := _owner(group)) and kind in {None, entry.kind}]
-        return sorted(found, key=lambda e: (order.index(e.kind), e.name))
+        order = [*KINDS, OBSERVER]
+        found = [entry for group in self._entries.values() if (entry := _owner(group))] + self._observers
+        return sorted((e for e in found if kind in {None, e.kind}), key=lambda e: (order.index(e.kind), e.name))
 
     def find(self, kind: str, name: str) -> Entry:
         """Return the plugin of this kind and name.
@@ -233,6 +248,15 @@ class PluginRegistry:
                     self._leave_out(Problem(origin, f"{hook}() gave {cls!r}, {cause}", (*known_name, *names)))
                 else:
                     self._add(Entry(kind, cls.name, cls, origin))
+
+    def _collect_observer(self, plugin: object, origin: Origin, names: tuple[str, ...]) -> None:
+        for implementation in self._manager.hook.eden_batch_read.get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            if implementation.argnames != ("reading",):
+                self._leave_out(Problem(origin, "eden_batch_read() takes no argument; it needs one, reading", names))
+            else:
+                self._observers.append(Entry(OBSERVER, names[0] if names else origin.module, implementation.function, origin))
 
     def _add(self, entry: Entry) -> None:
         group = self._entries.setdefault((entry.kind, entry.name), [])

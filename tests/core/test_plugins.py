@@ -57,6 +57,8 @@ BROKEN = {
         IMPORTS + "class Half(Transform):\n    name = 'half'\n@hookimpl\ndef eden_transforms():\n    return [Half]\n",
         "which lacks apply",
     ),
+    "observer of another thing": (IMPORTS + "@hookimpl\ndef eden_batch_read(batch): ...\n", "Argument(s) {'batch'}"),
+    "observer of nothing": (IMPORTS + "@hookimpl\ndef eden_batch_read(): ...\n", "it needs one, reading"),
 }
 
 ASKING = """\
@@ -259,6 +261,15 @@ def test_one_name_may_serve_two_kinds(install):
     install("acme-two", CLASS + "Fine.name = 'good'\n@hookimpl\ndef eden_transforms():\n    return [Fine]\n")
     registry, caught = load()
     assert [(entry.kind, entry.name) for entry in registry.entries()] == [("store", "good"), ("transform", "good")]
+    assert caught == []
+
+
+def test_a_plugin_may_do_nothing_but_observe(install):
+    install("acme-one", IMPORTS + "@hookimpl\ndef eden_batch_read(reading): ...\n", point="watch")
+    install("acme-two", IMPORTS + "@hookimpl\ndef eden_batch_read(reading): ...\n", point="watch")
+    registry, caught = load()
+    found = [(entry.kind, entry.name, entry.origin.distribution, entry.options) for entry in registry.entries()]
+    assert found == [("observer", "watch", "acme-one", {}), ("observer", "watch", "acme-two", {})]
     assert caught == []
 
 
