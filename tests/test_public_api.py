@@ -43,6 +43,10 @@ def test_the_page_lists_what_is_public():
     assert public_api.PAGE.read_text(encoding="utf-8") == public_api.page(), "run: python tools/public_api.py"
 
 
+def test_the_reference_has_every_public_module():
+    assert public_api.REFERENCE.read_text(encoding="utf-8") == public_api.reference(), "run: python tools/public_api.py"
+
+
 def test_changes_since_the_release_are_in_the_changelog():
     changed = released().symmetric_difference(public_api.lines())
     assert not unnamed(changed, latest_changes()), "these public names changed: say so in the first section of CHANGELOG.md"

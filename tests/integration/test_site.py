@@ -18,7 +18,7 @@ LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "sourc
 
 
 def tool(name: str):
-    spec = spec_from_file_location(name, ROOT / "docs" / "tools" / f"{name}.py")
+    spec = spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -89,10 +89,10 @@ def test_links_lead_to_pages_and_name_sources(site):
 
 def test_the_reference_of_commands_is_up_to_date():
     written = (ROOT / "docs" / "reference-cli.md").read_text(encoding="utf-8")
-    assert written == tool("cli_reference").page(), "run: python docs/tools/cli_reference.py"
+    assert written == tool("cli_reference").page(), "run: python tools/cli_reference.py"
 
 
 def test_the_diagrams_are_up_to_date():
     for name, text in tool("diagrams").diagrams().items():
         written = (ROOT / "docs" / "images" / name).read_text(encoding="utf-8")
-        assert written == text, f"{name}: run: python docs/tools/diagrams.py"
+        assert written == text, f"{name}: run: python tools/diagrams.py"

@@ -1,4 +1,4 @@
-"""Writes docs/reference-cli.md from the commands themselves: `python docs/tools/cli_reference.py`."""
+"""Writes docs/reference-cli.md from the commands themselves: `python tools/cli_reference.py`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,10 @@ import typer
 
 from eden_core.cli import commands, precompute
 
-PAGE = Path(__file__).parents[1] / "reference-cli.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference-cli.md"
 _HEAD = """# Commands
 
-<!-- written by docs/tools/cli_reference.py -->
+<!-- written by tools/cli_reference.py -->
 
 `eden` and `eden-precompute`, as `--help` describes them. They end with exit code 0, or 2 after an error, which is one message
 on standard error; 1 says that what was looked at is not as it should be.

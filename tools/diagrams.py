@@ -1,4 +1,4 @@
-"""Draws the diagrams of the pages into docs/images: `python docs/tools/diagrams.py`. Their numbers come from Eden itself."""
+"""Draws the diagrams of the pages into docs/images: `python tools/diagrams.py`. Their numbers come from Eden itself."""
 
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from eden_core import EdenDataset, Tiling, installed_plugins
 from eden_core.records import read_records
 from eden_core.sampler import RankSampler
 
-IMAGES = Path(__file__).parents[1] / "images"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WIDTH = 860
 SPECIAL = {0: "eos", 1: "pad", 2: "bos"}
 SEP = 3
