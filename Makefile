@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow lint bench clean
+.PHONY: install demo test test-slow lint docs bench clean
 
 install: .venv/.installed
 
@@ -27,8 +27,12 @@ lint: install
 	$(BIN)/mypy
 	MYPYPATH=plugins:docs/example-plugin $(BIN)/mypy docs/example-plugin/eden_text_files docs/example-plugin/tests
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 bench: install
 	$(BIN)/python benchmarks/bench.py --write docs/performance.md
 
 clean:
-	rm -rf .venv build dist eden-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site eden-demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

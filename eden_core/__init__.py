@@ -4,7 +4,6 @@ The names below are the public ones. Importing this package imports neither torc
 names are loaded when they are first asked for.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from eden_core import errors
@@ -16,6 +15,7 @@ from eden_core.order import Order
 from eden_core.plugins import PluginRegistry, installed_plugins
 from eden_core.sequence_ids import extract_sample_id
 from eden_core.tiling import Tiling
+from eden_core.torch_side import loaded
 from eden_core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ _TORCH_SIDE = {
 def __getattr__(name: str) -> Any:
     if name not in _TORCH_SIDE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        value = getattr(import_module(_TORCH_SIDE[name]), name)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"{name} needs {error.name}: pip install 'eden-core[train]'", name=error.name) from error
-    globals()[name] = value
+    globals()[name] = value = loaded(name, _TORCH_SIDE[name])
     return value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from numbers import Integral
+from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
@@ -128,6 +129,20 @@ def _made(kind: str, contract: type, setting: Any) -> Any:
         f"{setting!r} is no {kind}; expected a name, {{'name': {{option: value}}}} or an object of a subclass of "
         f"eden_core.{contract.__name__} (docs/writing-a-plugin.md shows one)"
     )
+
+
+def chosen_log(log_windows: bool | str, log_dir: str | PurePath | None) -> tuple[bool | str, str | None]:
+    """Return the form of the access log that is asked for (False, "csv" or "parquet"), and its folder.
+
+    Raises:
+        ConfigurationError: there is no such form, or the folder is no local one.
+    """
+    form = "csv" if log_windows is True else log_windows
+    if form is not False and form not in ("csv", "parquet"):
+        raise ConfigurationError(f"log_windows is {log_windows!r}; expected True, False, 'csv' or 'parquet'")
+    if log_dir is not None and (not isinstance(log_dir, str | PurePath) or "://" in str(log_dir)):
+        raise ConfigurationError(f"log_dir is {log_dir!r}; expected the path of a local folder")
+    return form, None if log_dir is None else str(log_dir)
 
 
 BLOCK_TOKENS = 1 << 19

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from eden_core.errors import ConfigurationError, EdenError, InputError, OutputExistsError
 
+__all__ = ["atomic_path", "clear_drafts", "made_folder", "named_when_full", "refuse_existing"]
+
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:

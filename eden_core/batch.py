@@ -120,7 +120,9 @@ class SequenceBatch:
     """What transforms take and give. Arrays may be read-only."""
 
     picks: Picks
+    """which W windows these are"""
     windows: Windows
+    """where they lie"""
     bases: Ragged[np.uint8]
     """ASCII as stored, case kept; W rows"""
     prefix: Ragged[np.int64]

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from eden_core.cutting import Cut
+from eden_core.errors import ConfigurationError
 from eden_core.inspecting import CLASS_BOUNDS
-from eden_core.tiling import Tiling
+from eden_core.tiling import PLAIN_RESERVE, Tiling
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,14 @@ def with_and_without_tail(tiling: Tiling) -> dict[str, Tiling]:
         "without_tail": replace(tiling, keep_tail=False),
         "with_tail": tiling if tiling.keep_tail else replace(tiling, keep_tail=True, reserve=reserve),
     }
+
+
+def check_gaps(tiling: Tiling, *, allow_gaps: bool) -> None:
+    """Raise `ConfigurationError` when rows would leave bases between windows unread, unless `allow_gaps`."""
+    if tiling.stride > tiling.row_bases and not allow_gaps:
+        reserve = tiling.reserve if tiling.keep_tail else PLAIN_RESERVE
+        raise ConfigurationError(
+            f"stride {tiling.stride} is larger than the {tiling.row_bases} bases that a row reads (window size "
+            f"{tiling.window_size} less {reserve} special and tag tokens): the bases between would never be seen. Use --stride "
+            f"{tiling.row_bases} or less, or --allow-gaps"
+        )

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities import rank_zero_info
 
 from eden_core.arguments import arguments_of, plain_arguments, shared_arguments
-from eden_core.assembly import INDEX_ARGUMENTS, TRAINING_ONLY, check_samples, index_paths
+from eden_core.assembly import INDEX_ARGUMENTS, TRAINING_ONLY, check_samples, chosen_log, index_paths
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import SequenceStore
@@ -94,7 +94,9 @@ class EdenDataModule(lightning.LightningDataModule):
             network or for many disks.
         run_dir: folder of the ledger `eden-run.jsonl`, to which each start of a training run adds a line; None: the Trainer's
             `default_root_dir`; "": no ledger.
-        log_windows, log_dir: the window access log; not offered by this version.
+        log_windows: whether each process keeps a log of the windows that it hands out: True or "csv", or "parquet" (see
+            `eden_access_log`).
+        log_dir: the folder of the logs; None: the working directory.
         store_options, index_options: options of the plugins.
 
     Raises:
@@ -161,15 +163,14 @@ class EdenDataModule(lightning.LightningDataModule):
         read_warning_seconds: float = 120.0,
         read_threads: int = 1,
         run_dir: str | None = None,
-        log_windows: bool = False,
+        log_windows: bool | str = False,
         log_dir: str | None = None,
         store_options: dict[str, Any] | None = None,
         index_options: dict[str, Any] | None = None,
     ) -> None:
         arguments = arguments_of(EdenDataModule, locals())
         super().__init__()
-        if log_windows or log_dir is not None:
-            raise ConfigurationError("log_windows and log_dir are not offered by this version: leave them out")
+        chosen_log(log_windows, log_dir)
         if resume_data not in {"continue", "restart"}:
             raise ConfigurationError(f"resume_data is {resume_data!r}; expected 'continue' or 'restart'")
         if data_dir is not None:
@@ -180,9 +181,11 @@ class EdenDataModule(lightning.LightningDataModule):
             arguments["index"] = "sqlite" if data_dir is None else index_plugin(data_dir)
         self.save_hyperparameters(plain_arguments(arguments), logger=False)
         self.arguments = arguments
+        """what it was made with"""
         self.sequence_db_dir = sequence_db_dir if data_dir is None or sequence_db_dir is not None else str(data_dir)
         given = {split: arguments[name] for split, name in INDEX_ARGUMENTS.items()}
         self.window_db_paths = index_paths(given, data_dir, arguments["index"])
+        """split -> where its index lies; None where it has none"""
         self._datasets: dict[str, EdenDataset] = {}
         self._loaders: dict[str, EdenLoader] = {}
         self.restored_epoch: int | None = None

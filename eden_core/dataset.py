@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, default_collate
 
 from eden_core.arguments import arguments_of
-from eden_core.assembly import ObjectiveSetting, ShuffleSetting, TransformSetting, chosen_shuffle, whole_number
+from eden_core.assembly import ObjectiveSetting, ShuffleSetting, TransformSetting, chosen_log, chosen_shuffle, whole_number
 from eden_core.batch import Picks, Windows
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError, WindowOutOfRangeError
 from eden_core.fingerprint import Fingerprint
+from eden_core.handing_out import Observers, ReadRows
 from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.mixture import Anchor, MixedOrder
 from eden_core.order import Order
@@ -85,6 +86,9 @@ class EdenDataset(Dataset[Batch]):
         read_warning_seconds: seconds after which a read that hangs is warned about; 0: never.
         read_threads: threads of each process that read from a store at once, as many as it allows (`max_read_threads`): for
             stores that wait for a network or for many disks.
+        log_windows: whether each process keeps a log of the windows that it hands out: True or "csv", or "parquet" (see
+            `eden_access_log`).
+        log_dir: the folder of the logs; None: the working directory.
         store_options, index_options: options of the plugins, when they are given by name.
 
     Raises:
@@ -137,6 +141,8 @@ class EdenDataset(Dataset[Batch]):
         on_read_error: str = "raise",
         read_warning_seconds: float = 120.0,
         read_threads: int = 1,
+        log_windows: bool | str = False,
+        log_dir: str | None = None,
         store_options: Mapping[str, Any] | None = None,
         index_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -145,16 +151,22 @@ class EdenDataset(Dataset[Batch]):
         super().__init__()
         self.seed, self.seq_length = whole_number("seed", seed), whole_number("seq_length", seq_length, least=1)
         _check_arguments(split, extra_keys, num_samples)
+        self.log_windows, self.log_dir = chosen_log(log_windows, log_dir)
+        self._observers = Observers()
         self.split = split
         self.num_samples = num_samples
         by_default = split in {"train", "validation"}
         self.shuffle = chosen_shuffle(by_default if shuffle is None else shuffle, self.seq_length)
         multiple = None if pad_to_multiple_of is None else whole_number("pad_to_multiple_of", pad_to_multiple_of)
         self.batches = BatchTensors(tuple(extra_keys), bool(create_attention_mask), multiple)
+        """what makes tensors of rows"""
         self.batches.check(self.seq_length)
         self.parts = parts_of(arguments, shuffle=self.shuffle)
+        """what it is assembled of"""
         self.reader = self.parts.reader
+        """the stages from numbers of rows to their tokens"""
         self.omissions = self.parts.omissions
+        """which rows are left out"""
         for source in self.sources:
             source.warn_of_gaps()
 
@@ -184,6 +196,14 @@ class EdenDataset(Dataset[Batch]):
         self.parts = replace(self.parts, mixture=self.mixture.continued(anchor))
         self.reader = self.parts.reader
 
+    def observers(self, rank: int | None = None) -> Observers | None:
+        """Return those who observe the batches that this process hands out, or None where nobody does.
+
+        Args:
+            rank: its data-parallel rank; None: what "auto" says.
+        """
+        return self._observers if self._observers.ask(self, rank) else None
+
     def reader_of_rank(self, rank: int) -> BatchReader:
         """Return the reader, whose warnings name a data-parallel rank."""
         sources = (replace(source, patience=replace(source.patience, rank=rank)) for source in self.sources)
@@ -207,8 +227,12 @@ class EdenDataset(Dataset[Batch]):
         """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy."""
         return RowViews(self.batch(rows))
 
-    def batch(self, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
+    def batch(self, rows: Sequence[int] | NDArray[np.int64], *, observed: bool = True) -> Batch:
         """Return the batch of these rows, in the order asked. Where rows are left out, the others are numbered anew.
+
+        Args:
+            rows: their numbers.
+            observed: whether it is handed out to a loop, so that the access log and other observers are told.
 
         Returns:
             Tensors as the class says, with a leading dimension B, the number of rows.
@@ -218,7 +242,12 @@ class EdenDataset(Dataset[Batch]):
         """
         numbers = self.omissions.rows(self._checked(rows))
         encoded = self.reader.fetch(numbers)
-        batch = self.tensors(encoded, numbers, np.zeros(numbers.size, bool))
+        repeated = np.zeros(numbers.size, bool)
+        batch = self.tensors(encoded, numbers, repeated)
+        observers = self.observers() if observed else None
+        if observers is not None:
+            read = ReadRows.of(encoded, numbers, repeated, self.reader.layout.used(encoded))
+            observers.tell(read.batch(0, numbers.size, None, None))
         if self.batches.attention_mask:
             batch = self.batches.masked(batch, self.seq_length, causal=self.reader.objective.shifted)
         if self.batches.pad_to_multiple_of is None:
@@ -284,7 +313,8 @@ class EdenDataset(Dataset[Batch]):
         return Fingerprint(order, content)
 
     def close(self) -> None:
-        """Close the files that this process has open."""
+        """Close the files that this process has open, and complete what observers keep."""
+        self._observers.close()
         for source in self.sources:
             source.close()
 

@@ -4,6 +4,30 @@ All errors derive from `EdenError`, and each is also the builtin that one would 
 `except KeyError` work. Each takes one message string, which lets it pass through a DataLoader worker unharmed.
 """
 
+__all__ = [
+    "ConfigurationError",
+    "EdenError",
+    "ExecutorError",
+    "FormatError",
+    "InputError",
+    "InvalidBaseError",
+    "InvalidSequenceIdError",
+    "NotSupportedError",
+    "OutputExistsError",
+    "PluginConflictError",
+    "PluginContractError",
+    "PluginNotFoundError",
+    "PluginOptionError",
+    "PluginWarning",
+    "RankMismatchError",
+    "RepeatedIdError",
+    "SequenceNotFoundError",
+    "ShardNotFoundError",
+    "StaleIndexError",
+    "UnreadBasesWarning",
+    "WindowOutOfRangeError",
+]
+
 
 class EdenError(Exception):
     """Root of all errors that Eden raises on purpose."""

@@ -20,16 +20,33 @@ from eden_core.tiling import Tiling
 if TYPE_CHECKING:
     from eden_core.vocabulary import Vocabulary
 
+__all__ = [
+    "ExecutorFactory",
+    "IndexSummary",
+    "Objective",
+    "OptimizeSummary",
+    "SequenceStore",
+    "ShardState",
+    "ShardSummary",
+    "Transform",
+    "WindowIndex",
+    "options_of",
+    "options_text",
+]
+
 
 @dataclass(frozen=True)
 class ShardSummary:
     """What a store wrote for one sample."""
 
     sample: str
+    """its id"""
     location: str
     """of the sample's shard, or of the folder where shards lie if several samples come to share one"""
     sequences: int
+    """that it holds"""
     bases: int
+    """of them all"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +54,11 @@ class ShardState:
     """What a cheap look at a shard tells, such as at its header."""
 
     sample: str
+    """its id"""
     location: str
+    """of the shard"""
     bytes: int
+    """of its file"""
     slow: str | None = None
     """why reads from it cost more than they must, and what to do; None where they do not"""
     unsafe: str | None = None
@@ -52,12 +72,15 @@ class OptimizeSummary:
     """What became of a shard that was to be made fast."""
 
     sample: str
+    """its id"""
     location: str
     """of the fast shard"""
     rewritten: bool
     """False: it was fast already, and was left as it is or copied"""
     bytes_before: int
+    """of its file"""
     bytes_after: int
+    """of the fast one"""
 
 
 @dataclass(frozen=True)
@@ -65,9 +88,11 @@ class IndexSummary:
     """What an index build wrote."""
 
     location: str
+    """of the index"""
     sequences: int
     """sequences with at least one window"""
     windows: int
+    """that it has"""
 
 
 class _Closing:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from eden_core.dataset import EdenDataset
     from eden_core.loader import EdenLoader
 
+__all__ = ["LEDGER", "RunStart", "last_start", "read_ledger"]
+
 LEDGER = "eden-run.jsonl"
 """the ledger's name in the folder of a run"""
 
@@ -212,8 +214,11 @@ def _described(dataset: "EdenDataset") -> dict[str, Any]:
 
 
 def _replayable(dataset: "EdenDataset") -> dict[str, Any]:
-    """The arguments of a dataset, an open store or index as its name, place and options; other objects by their class."""
-    arguments = dict(dataset.arguments)
+    """The arguments of a dataset, an open store or index as its name, place and options; other objects by their class.
+
+    The access log is none of them: it changes no row, and a replay must not add to it.
+    """
+    arguments = {name: value for name, value in dataset.arguments.items() if name not in {"log_windows", "log_dir"}}
     for name, place, options in (("store", "sequence_db_dir", "store_options"), ("index", "window_db_path", "index_options")):
         source = arguments[name]
         if isinstance(source, SequenceStore | WindowIndex):

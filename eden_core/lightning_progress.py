@@ -50,8 +50,10 @@ class RunProgress(lightning.Callback):
             )
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Add this start to the run ledger."""
+        """Add this start to the run ledger, and have the loader count steps as Lightning does."""
         data = _data_of(trainer)
+        if data is not None:
+            data.training_loader().next_step = trainer.global_step
         if data is None or not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         run_dir = data.arguments["run_dir"]

@@ -16,6 +16,7 @@ from eden_core.assembly import whole_number
 from eden_core.dataset import EdenDataset
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
+from eden_core.handing_out import Observers, ReadRows
 from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
@@ -47,6 +48,8 @@ class LaidOut:
     """[B], rows of which something could not be read"""
     weighted: bool
     """whether rows may have no loss weight at all"""
+    read: ReadRows | None = None
+    """what observers are told of"""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class EdenLoader:
             consecutive=self._mixed,
             end=dataset.mixture.end if self._mixed and dataset.mixture is not None else None,
         )
+        """which rows this rank reads"""
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
             _log.warning("pin_memory=True has no effect: there is no accelerator")
@@ -160,6 +164,8 @@ class EdenLoader:
         }
         self._next = self._pass = Pass()
         self._passes = self._done = self._trained_before = 0
+        self._first_step: int | None = 0
+        self._observers: Observers | None = None
         self._counts = {"read": 0, "without weight": 0, "unread": 0}
         if rank == 0:
             self._log_ends()
@@ -175,6 +181,7 @@ class EdenLoader:
             ConfigurationError: another pass has begun meanwhile.
             RankMismatchError: the ranks do not read what they should.
         """
+        self._first_step = self.next_step
         self._pass, self._next, self._done = self._next, self._after(self._next), 0
         self._report()
         self._passes += 1
@@ -184,14 +191,18 @@ class EdenLoader:
             raise ConfigurationError(
                 f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
             )
+        self._observers = observers = self.dataset.observers(self.rank_sampler.rank)
         self._waits.start()
         for laid_out in self._blocks(epoch, start):
             self._count(laid_out)
+            before = self._done
             for part in self._micro_batches(laid_out):
                 if self._check_ranks:
                     self._compare(part, laid_out.block)
                 self._done += 1
-                self._waits.given()
+                waited = self._waits.given()
+                if observers is not None:
+                    self._tell(observers, laid_out, self._done - before - 1, waited)
                 yield part
                 self._waits.asked()
                 if this_pass != self._passes:
@@ -235,6 +246,7 @@ class EdenLoader:
                 self.rank_sampler = replace(self.rank_sampler, end=self.dataset.mixture.end)
         self.restored = restored
         loaded = Pass(restored.epoch, restored.position)
+        self.next_step = None
         self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
@@ -246,6 +258,7 @@ class EdenLoader:
     def follow(self, before: "EdenLoader") -> None:
         """Begin with the epoch that would come after the passes of another loader of the same data."""
         self._begin(before._next)  # noqa: SLF001 - of the same class
+        self.next_step = before.next_step
         self._check_ranks = before._check_ranks  # noqa: SLF001
 
     @property
@@ -257,6 +270,23 @@ class EdenLoader:
     def handed_out(self) -> int:
         """Batches of that pass that were asked for."""
         return self._done
+
+    @property
+    def next_step(self) -> int | None:
+        """The optimizer step that the next pass begins with, from 0; None: not known, as after `load_state_dict`.
+
+        Observers are told of steps, such as the access log. A loop that goes on from a checkpoint says with which.
+        """
+        return None if self._first_step is None else self._first_step + self._steps_done
+
+    @next_step.setter
+    def next_step(self, step: int | None) -> None:
+        self._first_step = None if step is None else step - self._steps_done
+
+    @property
+    def _steps_done(self) -> int:
+        """Steps that the pass has begun which is under way or was the last."""
+        return -(-self._done // self.rank_sampler.step_batches)
 
     @property
     def coming(self) -> Pass:
@@ -282,6 +312,7 @@ class EdenLoader:
             self._pool = None
 
     def _begin(self, this: Pass) -> None:
+        self._first_step = self.next_step
         self._next, self._pass, self._done = this, this, 0
         self._passes += 1
 
@@ -313,7 +344,10 @@ class EdenLoader:
             layout = self.dataset.reader.layout
             weighted = layout.weighted or encoded.batch.weights is not None or isinstance(layout, SegmentLayout)
             used = None if self.dataset.batches.pad_to_multiple_of is None else layout.used(encoded)
-            yield LaidOut(block, batch, used, unread, weighted)
+            read = None
+            if self._observers is not None:
+                read = ReadRows.of(encoded, block.rows, block.repeated, layout.used(encoded))
+            yield LaidOut(block, batch, used, unread, weighted, read)
 
     def _fetch(self, rows: Iterator[NDArray[np.int64]]) -> Iterator[EncodedBatch]:
         if not self._num_workers:
@@ -333,6 +367,14 @@ class EdenLoader:
             if laid_out.used is not None:
                 part = shapes.trimmed(part, laid_out.used[number * size : (number + 1) * size], self.dataset.seq_length)
             yield {key: value.pin_memory() for key, value in part.items()} if self.pin_memory else part
+
+    def _tell(self, observers: Observers, laid_out: LaidOut, number: int, waited: float) -> None:
+        """Tell observers of a micro-batch, the n-th of its block, which is about to be handed out."""
+        size, step = self.rank_sampler.micro_batch_size, None
+        if self.dataset.split == "train" and self._first_step is not None:
+            step = self._first_step + (self._done - 1) // self.rank_sampler.step_batches
+        if laid_out.read is not None:
+            observers.tell(laid_out.read.batch(number * size, size, step, round(1e9 * waited)))
 
     def _compare(self, batch: Batch, block: RowBlock) -> None:
         """Compare the first batch of a run between all ranks."""

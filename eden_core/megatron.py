@@ -23,6 +23,8 @@ from eden_core.sources import sources_of_split
 from eden_core.tensors import Batch
 from eden_core.vocabulary import Vocabulary
 
+__all__ = ["EdenDatasetProvider", "collate_for_bridge", "packed_seq_params"]
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +76,9 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         on_mismatch: "error" or "warn" when the data are not those of the last start in the ledger.
         check_ranks: whether all processes compare what they would read first; all of them must then build the datasets.
         dataloader_type: Bridge's; "single" goes through the samples in order, which is Eden's own, shuffled one.
+
+    Raises:
+        ConfigurationError: options that `EdenDataset` does not have, or that are given here by another name.
     """
 
     dataloader_type: str | None = "single"
@@ -164,7 +169,7 @@ class EdenDatasetProvider(_provider_base()):  # type: ignore[misc] # which base 
         if self.check_ranks and is_distributed():
             samples = (consumed or 0) + rank * (micro or 1) + np.arange(micro or 1)
             samples = samples[samples < len(dataset)]
-            seen = digest_of_batch(samples, dataset.batch(samples))
+            seen = digest_of_batch(samples, dataset.batch(samples, observed=False))
             plan = f"consumed {consumed}, micro-batch {micro}, left out {dataset.omissions.digest}"
             compare_ranks(FirstBatch(rank, ranks, seen, str(dataset.fingerprint), plan))
         if not self.run_dir:

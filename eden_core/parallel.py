@@ -63,9 +63,15 @@ class FirstBatch:
 
 def is_distributed() -> bool:
     """Return whether there are other processes to compare with: torch.distributed is initialised, with more than one."""
+    return process_rank() is not None and sys.modules["torch.distributed"].get_world_size() > 1
+
+
+def process_rank() -> int | None:
+    """Return the rank of this process among all of torch.distributed; None where that is not initialised."""
     distributed = sys.modules.get("torch.distributed")
-    started = distributed is not None and distributed.is_available() and distributed.is_initialized()
-    return started and distributed.get_world_size() > 1  # type: ignore[union-attr]
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return int(distributed.get_rank())
 
 
 def digest_of_batch(rows: NDArray[np.int64], batch: Mapping[str, Any]) -> str:

@@ -1,14 +1,15 @@
 """Finding plugins: what is installed, what was left out and why."""
 
+import logging
 import os
-import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, entry_points
-from inspect import Parameter, isabstract, isclass
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+from inspect import Parameter
+from multiprocessing import parent_process
 from typing import Any
 
 import pluggy
@@ -16,6 +17,20 @@ import pluggy
 from eden_core import hookspecs
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
 from eden_core.interfaces import ExecutorFactory, Objective, SequenceStore, Transform, WindowIndex, options_of
+from eden_core.plugin_faults import class_fault, hook_fault, interface_fault
+from eden_core.plugin_loading import Origin, SlowLoad, normalised, origin_of_entry_point, origin_of_object, slow_load
+
+__all__ = [
+    "DISABLED_VARIABLE",
+    "KINDS",
+    "OBSERVER",
+    "Entry",
+    "Origin",
+    "PluginRegistry",
+    "Problem",
+    "SlowLoad",
+    "installed_plugins",
+]
 
 KINDS: dict[str, tuple[str, type]] = {
     "store": ("eden_sequence_stores", SequenceStore),
@@ -26,35 +41,32 @@ KINDS: dict[str, tuple[str, type]] = {
 }
 """kind -> (hook, contract)"""
 
+OBSERVER = "observer"
+"""the kind of plugin that offers no class, but the hook `eden_batch_read`"""
+
 DISABLED_VARIABLE = "EDEN_DISABLED_PLUGINS"
 """environment variable: distributions to leave out, separated by commas"""
 
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a plugin comes from."""
-
-    distribution: str
-    version: str
-    module: str
-
-    def __str__(self) -> str:
-        return f"{self.distribution} {self.version} ({self.module})"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One class that a plugin offers."""
+    """One class that a plugin offers, or its hook that observes."""
 
     kind: str
+    """a key of `KINDS`, or `OBSERVER`"""
     name: str
-    plugin: type
+    """what users write; of an observer, the name of its entry point"""
+    plugin: Any
+    """the class; of an observer, the function"""
     origin: Origin
+    """who offers it"""
 
     @property
     def options(self) -> dict[str, Any]:
         """Option -> default."""
-        return options_of(self.plugin)
+        return {} if self.kind == OBSERVER else options_of(self.plugin)
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,9 @@ class Problem:
     """Something that was left out, and why."""
 
     origin: Origin
+    """who offered it"""
     cause: str
+    """in a sentence"""
     names: tuple[str, ...] = ()
     """the plugin names that are missing because of it, where known"""
 
@@ -77,23 +91,35 @@ class PluginRegistry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._entries: dict[tuple[str, str], list[Entry]] = {}
+        self._observers: list[Entry] = []
         self.problems: list[Problem] = []
         """what was left out, and why"""
+        self.slow: list[SlowLoad] = []
+        """what takes long to load, and why"""
 
     def load_entry_points(self) -> None:
         """Register every installed plugin but those of the distributions in `EDEN_DISABLED_PLUGINS`."""
-        disabled = {_normalised(name) for name in os.environ.get(DISABLED_VARIABLE, "").split(",") if name.strip()}
-        for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda p: (p.name, p.value)):
-            origin = _origin_of(point)
-            if _normalised(origin.distribution) in disabled:
+        disabled = {normalised(name) for name in os.environ.get(DISABLED_VARIABLE, "").split(",") if name.strip()}
+        found = [(origin_of_entry_point(point), point) for point in entry_points(group=hookspecs.PROJECT)]
+        for origin, point in sorted(found, key=lambda f: (not f[0].is_bundled, f[1].name, f[1].value)):
+            if normalised(origin.distribution) in disabled:
                 self.problems.append(Problem(origin, f"left out by {DISABLED_VARIABLE}", (point.name,)))
                 continue
-            try:
-                module = point.load()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module must not stop the others
-                self._leave_out(Problem(origin, _describe(error), (point.name,)))
-            else:
-                self.register(module, origin, names=(point.name,))
+            slow = slow_load(origin, partial(self._load, point, origin))
+            if slow is not None:
+                self.slow.append(slow)
+                if _is_first_process():
+                    _log.warning("plugin %s", slow)
+
+    def _load(self, point: EntryPoint, origin: Origin) -> None:
+        try:
+            module = point.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a stranger's module must not stop the others
+            self._leave_out(Problem(origin, _describe(error), (point.name,)))
+        else:
+            self.register(module, origin, names=(point.name,))
 
     def register(self, plugin: object, origin: Origin | None = None, *, names: tuple[str, ...] = ()) -> None:
         """Register a module or object with hook implementations.
@@ -105,9 +131,9 @@ class PluginRegistry:
         """
         if self._manager.is_registered(plugin):
             return
-        origin = origin or _origin_of_object(plugin)
+        origin = origin or origin_of_object(plugin)
         try:
-            cause = self._hook_fault(plugin)
+            cause = interface_fault(plugin, origin) or hook_fault(dict(self._hooks(plugin)))
             if cause is None:
                 self._manager.register(plugin)
         except Exception as error:  # noqa: BLE001 - pluggy's checks run the stranger's code
@@ -118,23 +144,25 @@ class PluginRegistry:
             return
         for kind, (hook, contract) in KINDS.items():
             self._collect(plugin, origin, names, kind, hook, contract)
+        self._collect_observer(plugin, origin, names)
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Return what can be used, of one kind or of all, by kind and name."""
-        order = list(KINDS)
-        found = [group[0] for group in self._entries.values() if len(group) == 1]
+        order = [*KINDS, OBSERVER]
+        found = [entry for group in self._entries.values() if (entry := _owner(group))] + self._observers
         return sorted((e for e in found if kind in {None, e.kind}), key=lambda e: (order.index(e.kind), e.name))
 
     def find(self, kind: str, name: str) -> Entry:
         """Return the plugin of this kind and name.
 
         Raises:
-            PluginConflictError: two distributions offer it.
+            PluginConflictError: two distributions offer it, neither of which is Eden itself.
             PluginNotFoundError: none does; the message lists what there is and repeats why plugins were left out.
         """
         group = self._entries.get((kind, name), [])
-        if len(group) == 1:
-            return group[0]
+        owner = _owner(group)
+        if owner is not None:
+            return owner
         if group:
             raise PluginConflictError(_conflict(kind, name, group))
         known = [entry.name for entry in self.entries(kind)]
@@ -195,19 +223,11 @@ class PluginRegistry:
         others = [f"{other} {name!r}" for other in KINDS if other != kind and (other, name) in self._entries]
         return f" (there is the {' and the '.join(others)})" if others else ""
 
-    def _hook_fault(self, plugin: object) -> str | None:
-        known = [hook for hook, _ in KINDS.values()]
-        found = set(self._hooks(plugin))
-        unknown = sorted(found.difference(known))
-        if unknown:
-            return f"unknown hook {', '.join(unknown)}; hooks are {', '.join(known)}"
-        return None if found else f"no hook is marked with eden_core.hookimpl; hooks are {', '.join(known)}"
-
-    def _hooks(self, plugin: object) -> Iterator[str]:
+    def _hooks(self, plugin: object) -> Iterator[tuple[str, Callable[..., object]]]:
         for attribute in dir(plugin):
             marked = self._manager.parse_hookimpl_opts(plugin, attribute)
             if marked is not None:
-                yield marked.get("specname") or attribute
+                yield marked.get("specname") or attribute, getattr(plugin, attribute)
 
     def _collect(self, plugin: object, origin: Origin, names: tuple[str, ...], kind: str, hook: str, contract: type) -> None:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
@@ -215,11 +235,13 @@ class PluginRegistry:
                 continue
             try:
                 offered = list(implementation.function())
-            except Exception as error:  # noqa: BLE001 - a stranger's hook must not stop the others
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a stranger's hook must not stop the others
                 self._leave_out(Problem(origin, f"{hook}() failed: {_describe(error)}", names))
                 continue
             for cls in offered:
-                cause = _unfit(cls, contract)
+                cause = class_fault(cls, contract)
                 if cause:
                     given = getattr(cls, "name", None)
                     known_name = (given,) if isinstance(given, str) else ()
@@ -227,15 +249,26 @@ class PluginRegistry:
                 else:
                     self._add(Entry(kind, cls.name, cls, origin))
 
+    def _collect_observer(self, plugin: object, origin: Origin, names: tuple[str, ...]) -> None:
+        for implementation in self._manager.hook.eden_batch_read.get_hookimpls():
+            if implementation.plugin is not plugin:
+                continue
+            if implementation.argnames != ("reading",):
+                self._leave_out(Problem(origin, "eden_batch_read() takes no argument; it needs one, reading", names))
+            else:
+                self._observers.append(Entry(OBSERVER, names[0] if names else origin.module, implementation.function, origin))
+
     def _add(self, entry: Entry) -> None:
         group = self._entries.setdefault((entry.kind, entry.name), [])
         group.append(entry)
         if len(group) > 1:
-            self._leave_out(Problem(entry.origin, _conflict(entry.kind, entry.name, group), (entry.name,)))
+            loser = next((other for other in reversed(group) if not other.origin.is_bundled), entry)
+            self._leave_out(Problem(loser.origin, _conflict(entry.kind, entry.name, group), (entry.name,)))
 
     def _leave_out(self, problem: Problem) -> None:
         self.problems.append(problem)
-        warnings.warn(f"Eden plugin left out: {problem}", PluginWarning, stacklevel=3)
+        if _is_first_process():
+            warnings.warn(f"Eden plugin left out: {problem}", PluginWarning, stacklevel=3)
 
 
 @cache
@@ -246,43 +279,25 @@ def installed_plugins() -> PluginRegistry:
     return registry
 
 
-def _unfit(cls: Any, contract: type) -> str | None:
-    if not isclass(cls):
-        return f"which is not a class; give the {contract.__name__} class itself"
-    if not issubclass(cls, contract):
-        return f"which is not a subclass of {contract.__name__}"
-    if not isinstance(name := getattr(cls, "name", None), str) or not name:
-        return "which has no name; set the class attribute `name`"
-    if isabstract(cls):
-        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-        return f"which lacks {missing}"
-    return None
+def _is_first_process() -> bool:
+    """Whether this is no worker process: what is wrong with plugins is said once a command, not once a worker."""
+    return parent_process() is None
 
 
-def _conflict(kind: str, name: str, group: Iterable[Entry]) -> str:
+def _owner(group: Sequence[Entry]) -> Entry | None:
+    """Return the plugin that a name belongs to: Eden's own one, or the only one there is; None: two strangers claim it."""
+    bundled = [entry for entry in group if entry.origin.is_bundled]
+    claims = bundled or group
+    return claims[0] if len(claims) == 1 else None
+
+
+def _conflict(kind: str, name: str, group: Sequence[Entry]) -> str:
+    owner = _owner(group)
+    if owner is not None:
+        return f"{kind} {name!r} is a name of {owner.origin}; give the class another `name`"
     providers = " and ".join(str(entry.origin) for entry in group)
     return f"{kind} {name!r} is offered by {providers}; uninstall one or leave it out with {DISABLED_VARIABLE}"
 
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _normalised(distribution: str) -> str:
-    return distribution.strip().lower().replace("_", "-").replace(".", "-")
-
-
-def _origin_of(point: EntryPoint) -> Origin:
-    found = point.dist
-    if found is None:
-        return Origin("unknown distribution", "?", point.value)
-    return Origin(found.name or "unknown distribution", found.version or "?", point.value)
-
-
-def _origin_of_object(plugin: object) -> Origin:
-    module = getattr(plugin, "__name__", type(plugin).__module__)
-    root = str(module).partition(".")[0]
-    try:
-        return Origin(root, Distribution.from_name(root).version, str(module))
-    except (PackageNotFoundError, ValueError):
-        return Origin(root, "?", getattr(sys.modules.get(root), "__file__", None) or str(module))

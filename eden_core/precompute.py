@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 
 from eden_core.atomic import clear_drafts, refuse_existing
 from eden_core.contigs import column_names, count_contigs, sorted_contigs
-from eden_core.coverage import Coverage, CoverageCount, with_and_without_tail
+from eden_core.coverage import Coverage, CoverageCount, check_gaps, with_and_without_tail
 from eden_core.cutting import Cut
 from eden_core.digests import ContigDigests
-from eden_core.errors import ConfigurationError, FormatError, InputError
+from eden_core.errors import FormatError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
-from eden_core.tiling import PLAIN_RESERVE, Tiling
+from eden_core.tiling import Tiling
+
+__all__ = ["PrecomputeSummary", "Progress", "precompute"]
 
 Progress = Callable[[int, int], None]
 """called with (contigs done, contigs in all)"""
@@ -31,7 +33,9 @@ class PrecomputeSummary:
     sequences: int = 0
     """in the table"""
     windows: int = 0
+    """in the index"""
     bases: int = 0
+    """of the sequences"""
     bases_read: int = 0
     """different bases that rows will read"""
     bases_in_rows: int = 0
@@ -45,6 +49,7 @@ class PrecomputeSummary:
     coverage: dict[str, Coverage] = field(default_factory=dict)
     """of the same contigs "without_tail" and "with_tail", where a report was asked for"""
     seconds: float = 0.0
+    """that it took"""
 
     @property
     def bases_never_seen(self) -> int:
@@ -124,36 +129,6 @@ def _no_window(split: str | Path, contigs: int, tiling: Tiling) -> str:
 
 _REPLACE = "give --force to replace it"
 _OTHER = "and was built from other contigs or in another way: give --force to replace it"
-
-
-@dataclass(frozen=True)
-class PrecomputeTask:
-    """Arguments of `precompute` that travel to a worker."""
-
-    split: Path
-    output: Path | None
-    tiling: Tiling
-    index: str = "sqlite"
-    force: bool = False
-    allow_gaps: bool = False
-    skip_existing: bool = False
-    report: bool = False
-
-
-def run_task(task: PrecomputeTask, progress: Progress | None = None) -> PrecomputeSummary:
-    """Do what a task says."""
-    return precompute(**{each.name: getattr(task, each.name) for each in fields(task)}, progress=progress)
-
-
-def check_gaps(tiling: Tiling, *, allow_gaps: bool) -> None:
-    """Raise `ConfigurationError` when rows would leave bases between windows unread, unless `allow_gaps`."""
-    if tiling.stride > tiling.row_bases and not allow_gaps:
-        reserve = tiling.reserve if tiling.keep_tail else PLAIN_RESERVE
-        raise ConfigurationError(
-            f"stride {tiling.stride} is larger than the {tiling.row_bases} bases that a row reads (window size "
-            f"{tiling.window_size} less {reserve} special and tag tokens): the bases between would never be seen. Use --stride "
-            f"{tiling.row_bases} or less, or --allow-gaps"
-        )
 
 
 def _further_columns(split: str | Path) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from eden_core.atomic import atomic_path
 from eden_core.contigs import read_contigs
+from eden_core.coverage import check_gaps
 from eden_core.errors import EdenError, InputError, OutputExistsError
 from eden_core.importing import ImportSummary, Progress, import_files
 from eden_core.importing.source_files import SourceFile
@@ -21,7 +22,8 @@ from eden_core.importing.task import ImportOptions
 from eden_core.interfaces import ExecutorFactory
 from eden_core.manifest import MANIFEST, index_place, read_manifest
 from eden_core.plugins import installed_plugins
-from eden_core.precompute import PrecomputeSummary, PrecomputeTask, check_gaps, run_task
+from eden_core.precompute import PrecomputeSummary
+from eden_core.precompute_task import PrecomputeTask, run_task
 from eden_core.splitting import split_contigs
 from eden_core.splitting.clusters import refuse_missing
 from eden_core.splitting.rules import SplitRules

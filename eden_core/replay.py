@@ -86,7 +86,7 @@ def start_of_step(starts: Sequence[RunStart], step: int) -> RunStart:
     Raises:
         InputError: no start that early is in the ledger, or it does not say how many steps came before one.
     """
-    counted = _with_steps(starts)
+    counted = with_steps(starts)
     found = [start for start in counted if start.step is None or start.step <= step]
     if not found:
         raise InputError(f"step {step} lies before every start in the ledger; the earliest began with step {counted[0].step}")
@@ -98,8 +98,8 @@ def start_of_step(starts: Sequence[RunStart], step: int) -> RunStart:
     return found[-1]
 
 
-def _with_steps(starts: Sequence[RunStart]) -> list[RunStart]:
-    """Fill the steps in that were done before each start, which Megatron loops say in samples."""
+def with_steps(starts: Sequence[RunStart]) -> list[RunStart]:
+    """Return starts with the steps that were done before each, which Megatron loops say in samples; None: not known."""
     counted: list[RunStart] = []
     before: list[RunStart] = []
     for start in starts:

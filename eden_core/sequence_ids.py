@@ -2,6 +2,16 @@
 
 from eden_core.errors import InvalidSequenceIdError
 
+__all__ = [
+    "check_sample",
+    "clean_name",
+    "compose_sequence_id",
+    "control_tag",
+    "extract_sample_id",
+    "is_sequence_id_of",
+    "sample_or_empty",
+]
+
 
 def extract_sample_id(sequence_id: str) -> str:
     """Return the sample that a sequence belongs to.

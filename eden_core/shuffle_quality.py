@@ -10,6 +10,8 @@ from eden_core.mixing import key_of
 from eden_core.order import Order
 from eden_core.permutation import permute
 
+__all__ = ["STRETCH", "Mixing", "ShuffleQuality", "shuffle_quality"]
+
 STRETCH = 512
 """consecutive windows that count as alike: at 8192 bases each some 4 Mb, about a bacterial genome"""
 

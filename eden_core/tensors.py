@@ -107,7 +107,7 @@ class BatchTensors:
 
         A place that a token must not see is True: later ones if causal, and those of other segments.
         """
-        mask = _causal_mask(seq_length) if causal else _open_mask(seq_length)
+        mask = causal_mask(seq_length) if causal else _open_mask(seq_length)
         rest = {key: value for key, value in batch.items() if key != _SEGMENTS}
         if _SEGMENTS not in batch:
             return rest | {"attention_mask": mask.expand(len(batch["tokens"]), 1, -1, -1)}
@@ -186,8 +186,8 @@ def token_counts(layout: Layout, encoded: EncodedBatch, loss_mask: NDArray[np.fl
 
 
 @lru_cache(maxsize=2)
-def _causal_mask(seq_length: int) -> torch.Tensor:
-    """True above the diagonal, bool [1, 1, S, S]."""
+def causal_mask(seq_length: int) -> torch.Tensor:
+    """Return a mask that is True above the diagonal, bool [1, 1, S, S], the same tensor each time: do not write to it."""
     return torch.ones(seq_length, seq_length, dtype=torch.bool).triu(1)[None, None]
 
 

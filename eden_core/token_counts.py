@@ -30,7 +30,11 @@ class TokenCounts(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log the counts of a batch."""
+        """Log the counts of a batch.
+
+        Raises:
+            ConfigurationError: the batch has none, since `extra_keys` does not ask for "token_counts".
+        """
         if "token_counts" not in batch:
             raise ConfigurationError("TokenCounts needs batches with token_counts: give extra_keys=('token_counts',)")
         counts = batch["token_counts"]

@@ -82,7 +82,7 @@ class Vocabulary:
                 "rows up; expected an attribute pad_id, pad_token_id, eos_id, eod or eos_token_id"
             )
         table = _probe(encode, ids["unk"])
-        answers = [list(encode(text)) for text in ("<ctrl_a>", *(_probe_text(seed, IUPAC) for seed in range(4)))]
+        answers = [_answer(encode, text) for text in ("<ctrl_a>", *(_probe_text(seed, IUPAC) for seed in range(4)))]
         identity = digest_of(ids, pad, answers, None if table is None else table.tolist())
         return cls(f"{_describe(tokenizer)}:{identity}", encode, pad, table=table, **ids)
 
@@ -164,12 +164,12 @@ def _special(tokenizer: Any, attributes: tuple[str, ...], spellings: tuple[str, 
 def _probe(encode: Encode, unk: int | None) -> NDArray[np.int64] | None:
     """Return the table of a tokenizer that gives every base one token whatever surrounds it, else None.
 
-    A letter that it reads as unknown has no entry.
+    A letter that it reads as unknown, or fails on, has no entry.
     """
     table = np.full(256, -1, np.int64)
     for letter in IUPAC + IUPAC.lower():
-        tokens = list(encode(letter))
-        if len(tokens) == 1 and tokens[0] != unk:
+        tokens = _answer(encode, letter)
+        if tokens is not None and len(tokens) == 1 and tokens[0] != unk:
             table[ord(letter)] = tokens[0]
     if (table[[ord(base) for base in "ACGT"]] < 0).any():
         return None
@@ -179,6 +179,14 @@ def _probe(encode: Encode, unk: int | None) -> NDArray[np.int64] | None:
         if list(encode(text)) != table[np.frombuffer(text.encode(), np.uint8)].tolist():
             return None
     return table
+
+
+def _answer(encode: Encode, text: str) -> list[int] | None:
+    """Return the tokens of a text, or None where the tokenizer does not know a letter of it."""
+    try:
+        return list(encode(text))
+    except (LookupError, ValueError):
+        return None
 
 
 def _probe_text(seed: int, letters: str) -> str:

@@ -31,21 +31,24 @@ class WaitMeter:
     _batches: int = 0
     _waited: float = 0.0
     _worked: float = 0.0
+    _begun: float = 0.0
     _turned: float | None = None
 
     def start(self) -> None:
         """Begin a pass; its first batch is waited for by everyone."""
-        self._turned = None
+        self._turned, self._begun = None, self.clock()
 
-    def given(self) -> None:
-        """Take down that the loop gets a batch."""
+    def given(self) -> float:
+        """Take down that the loop gets a batch; return how long it waited for it, in seconds."""
         now = self.clock()
+        waited = now - (self._begun if self._turned is None else self._turned)
         if self._turned is not None:
-            self._waited += now - self._turned
+            self._waited += waited
             self._batches += 1
         self._turned = now
         if self._batches >= MEASURED_BATCHES and self._waited + self._worked >= MEASURED_SECONDS:
             self._judge()
+        return waited
 
     def asked(self) -> None:
         """Take down that the loop asks for another batch."""

@@ -1,8 +1,11 @@
-"""Every code block of the documentation is executed, or says why not; every link leads to a file.
+"""Every code block of the documentation is executed, or says why not; every link leads to a file, and to a heading of it.
 
 What counts, block by block:
-- `python` is executed, the blocks of a page in one namespace; `bash` and `console` (its `$ ` lines) by `bash -e`; `sql` by
-  SQLite, in memory. All blocks of a page run in one folder, which has what `folder` makes.
+- `python` is executed, the blocks of a page in one namespace; `bash` by `bash -e`; `sql` by SQLite, in memory. All blocks of a
+  page run in one folder, which has what `folder` makes.
+- `console` has commands behind `$ `, each run by `bash -e`. What stands below one is what it prints, standard error included,
+  with `…` for anything; where nothing stands, it may print what it likes. A line `error: …` there says that the command fails.
+- `pycon` is a doctest, in the namespace of `python`: what is printed and raised must be as shown, with `...` for anything.
 - `toml`, `json` and `yaml` must parse; `text` is for what is not code. There are no other languages.
 - `<!-- not run: reason -->` in the line before a block spares it.
 - `<!-- excerpt: path -->` in the line before a block: its text must occur in that file, and is not executed.
@@ -11,6 +14,7 @@ What counts, block by block:
 `sbatch` and `srun` are those of tests/commands: they start a job's tasks at once, on this machine, in the environment of SLURM.
 """
 
+import doctest
 import json
 import os
 import random
@@ -36,7 +40,11 @@ from eden_core import installed_plugins
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+REPLAYED = [ROOT / "docs" / "your-first-plugin.md"]  # a transcript, by tests/integration/test_new_plugin.py
 SECONDS = 60
+LANGUAGES = {"bash", "console", "json", "pycon", "python", "sql", "text", "toml", "yaml"}
+GENERATED = "reference-api.md"
+"""its headings are those of the site, where mkdocs looks for anchors"""
 FENCE = re.compile(r"(?P<indent> *)(?P<fence>`{3,}|~{3,})\s*(?P<language>[^\s`]*)")
 DIRECTIVE = re.compile(r"<!--\s*(?P<name>not run|excerpt|file)\b:?\s*(?P<value>.*?)\s*-->")
 LINK = re.compile(r"\[[^\]]*\]\(<?([^()\s>]+)[^()]*\)|^\[[^\]]+\]:\s+<?([^\s>]+)")
@@ -94,16 +102,25 @@ def directive(page: Path, line: int, text: str) -> dict[str, str]:
     return {found["name"].replace(" ", "_"): found["value"]}
 
 
-def commands(block: Block) -> str:
-    """The commands of a console block: lines with a `$ ` in front and what continues them."""
-    found, continued = [], False
+def commands(block: Block) -> list[tuple[str, str]]:
+    """The commands of a console block, each with what is shown below it: lines with a `$ ` in front and what continues them."""
+    found: list[tuple[str, str]] = []
+    continued = False
     for line in block.text.splitlines():
         if continued or line.startswith("$ "):
-            command = line if continued else line.removeprefix("$ ")
-            found.append(command)
-            continued = command.endswith("\\")
-    assert found, "no line begins with '$ '"
-    return "\n".join(found)
+            before = f"{found.pop()[0]}\n" if continued else ""
+            found.append((before + (line if continued else line.removeprefix("$ ")), ""))
+            continued = line.endswith("\\")
+        else:
+            assert found, "no line begins with '$ '"
+            found[-1] = (found[-1][0], f"{found[-1][1]}{line}\n")
+    return found
+
+
+def as_shown(shown: str, printed: str) -> bool:
+    """Whether a command printed what a page shows; `…` stands for anything, and trailing space for nothing."""
+    lines = "\n".join(line.rstrip() for line in printed.strip().splitlines())
+    return re.fullmatch(".*".join(map(re.escape, shown.strip().split("…"))), lines, re.DOTALL) is not None
 
 
 class Runner:
@@ -112,13 +129,17 @@ class Runner:
     def __init__(self) -> None:
         self.namespace = {"__name__": "__main__"}
         places = (Path(sys.executable).parent, ROOT / "tests" / "commands", os.environ["PATH"])
-        self.environment = os.environ | {"PATH": os.pathsep.join(map(str, places))}
+        self.environment = os.environ | {
+            "PATH": os.pathsep.join(map(str, places)),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         self.database = sqlite3.connect(":memory:")
 
     def run(self, block: Block) -> None:
         kind = "excerpt" if block.excerpt else "file" if block.file else "skip" if block.not_run else block.language
         action = getattr(self, f"_{kind}", None)
-        if action is None or block.language not in {"bash", "console", "json", "python", "sql", "text", "toml", "yaml"}:
+        if action is None or block.language not in LANGUAGES:
             raise DocumentationError(f"{block}: unknown language {block.language!r}")
         try:
             action(block)
@@ -142,16 +163,32 @@ class Runner:
         text = "\n" * (block.line - 1) + block.text  # so that tracebacks show the page's lines
         exec(compile(text, block.page, "exec"), self.namespace)
 
-    def _bash(self, block: Block, script: str | None = None) -> None:
-        done = subprocess.run(
-            ["bash", "-e", "-c", script or block.text],
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS,
-        )  # fmt: skip
+    def _pycon(self, block: Block) -> None:
+        test = doctest.DocTestParser().get_doctest(block.text, {}, name_of(block.page), str(block.page), block.line - 1)
+        test.globs = self.namespace
+        said: list[str] = []
+        assert test.examples, "no line begins with '>>> '"
+        if doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append, clear_globs=False).failed:
+            raise AssertionError("".join(said))
+
+    def _bash(self, block: Block) -> None:
+        done = self._done(block.text, stderr=subprocess.PIPE)
         said = done.stderr if len(done.stderr) < 6000 else f"{done.stderr[:3000]}\n…\n{done.stderr[-3000:]}"
         assert done.returncode == 0, f"exit code {done.returncode}\n{done.stdout[-2000:]}{said}"
 
     def _console(self, block: Block) -> None:
-        self._bash(block, commands(block))
+        for command, shown in commands(block):
+            done = self._done(command, stderr=subprocess.STDOUT)
+            failed = re.search("^error: ", shown, re.MULTILINE) is not None
+            assert (done.returncode != 0) == failed, f"{command}: exit code {done.returncode}\n{done.stdout[-6000:]}"
+            if shown.strip() and not as_shown(shown, done.stdout):
+                raise AssertionError(f"{command}: it printed\n{done.stdout[-6000:]}")
+
+    def _done(self, script: str, stderr: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-e", "-c", script],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, timeout=SECONDS,
+        )  # fmt: skip
 
     def _sql(self, block: Block) -> None:
         self.database.executescript(block.text)
@@ -210,21 +247,41 @@ def check_page(page: Path) -> None:
                 runner.run(part)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in REPLAYED], ids=name_of)
 def test_every_block_works(folder, page):
     check_page(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_leads_to_a_file(page):
+    for place, target in links(page):
+        path = (page.parent / unquote(target.partition("#")[0])).resolve()
+        assert path.exists(), f"{place}: {target} does not exist"
+        assert path.is_relative_to(ROOT), f"{place}: {target} lies outside the repository"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_anchor_is_a_heading(page):
+    for place, target in links(page):
+        name, _, anchor = target.partition("#")
+        path = (page.parent / unquote(name)).resolve() if name else page
+        if anchor and path.name != GENERATED:
+            assert anchor in anchors(path), f"{place}: {name} has no heading that gives #{anchor}"
+
+
+def links(page: Path) -> Iterator[tuple[str, str]]:
+    """The links of a page that do not lead elsewhere, and where they stand."""
     prose = [part for part in parts_of(page) if isinstance(part, tuple)]
     for line, text in prose:
         for target in (inline or reference for inline, reference in LINK.findall(text)):
-            if re.match(r"[a-z][a-z0-9+.-]*:|#", target):  # elsewhere, or on this page
-                continue
-            path = (page.parent / unquote(target.partition("#")[0])).resolve()
-            assert path.exists(), f"{name_of(page)}:{line}: {target} does not exist"
-            assert path.is_relative_to(ROOT), f"{name_of(page)}:{line}: {target} lies outside the repository"
+            if not re.match(r"[a-z][a-z0-9+.-]*:", target):
+                yield f"{name_of(page)}:{line}", target
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links, as GitHub and the site do."""
+    headings = [part[1].lstrip("# ") for part in parts_of(page) if isinstance(part, tuple) and re.match("#+ ", part[1])]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 WRONG = {
@@ -233,6 +290,14 @@ WRONG = {
     "a warning": ("```python\nimport warnings\nwarnings.warn('old', DeprecationWarning)\n```", "DeprecationWarning"),
     "a failing command": ("```bash\nfalse\ntrue\n```", "exit code 1"),
     "a failing command at a prompt": ("```console\n$ echo a \\\n  b\na b\n$ false\n```", "exit code 1"),
+    "other output": ("```console\n$ echo 1 file of 3\n2 … of 3\n```", "it printed"),
+    "an error that is none": ("```console\n$ echo error: gone\nerror: gone\n```", "exit code 0"),
+    "another value": ("```pycon\n>>> 1 + 1\n3\n```", "Got:"),
+    "another message": (
+        "```pycon\n>>> int('a')\nTraceback (most recent call last):\nValueError: wrong\n```",
+        "invalid literal",
+    ),
+    "a session without input": ("```pycon\n1\n```", "no line begins"),
     "no prompt": ("```console\necho a\n```", "no line begins"),
     "wrong sql": ("```sql\nSELECT * FROM nowhere;\n```", "no such table"),
     "wrong toml": ("```toml\na =\n```", "TOMLDecodeError"),
@@ -249,7 +314,7 @@ WRONG = {
 def test_a_wrong_page_is_found_out(tmp_path, text, message):
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n\n{text}\n", encoding="utf-8")
-    with pytest.raises(DocumentationError, match=rf"page\.md:\d+: .*{re.escape(message)}"):
+    with pytest.raises(DocumentationError, match=rf"(?s)page\.md:\d+: .*{re.escape(message)}"):
         check_page(page)
 
 

@@ -47,9 +47,10 @@ from eden_core.benching.results import BenchReport, Round, Setting, Spread
 from eden_core.benching.settings import BenchSettings, default_workers
 from eden_core.errors import EdenError
 
-__all__ = ["BenchReport", "BenchSettings", "Setting", "Spread", "bench", "default_workers"]
+__all__ = ["BenchReport", "BenchSettings", "Progress", "Setting", "Spread", "bench", "default_workers"]
 
 Progress = Callable[[int, int], None]
+"""called with (rounds done, rounds in all)"""
 
 _SHORT = 0.5
 """seconds that a cold pass must take for its rate to say something"""

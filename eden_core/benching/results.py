@@ -13,7 +13,11 @@ Round = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over the rounds."""
+    """A figure over the rounds.
+
+    Attributes:
+        median, min, max: in the figure's own unit.
+    """
 
     median: float
     min: float

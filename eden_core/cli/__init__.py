@@ -23,6 +23,11 @@ def main() -> None:
 
 
 def _eden() -> None:
+    commands()()
+
+
+def commands() -> typer.Typer:
+    """Return `eden` with all its sub-commands."""
     from eden_core.cli.bench import bench_command
     from eden_core.cli.contigs import contigs_command
     from eden_core.cli.convert import convert_command
@@ -30,11 +35,13 @@ def _eden() -> None:
     from eden_core.cli.doctor import doctor
     from eden_core.cli.import_ import import_command
     from eden_core.cli.inspect import inspect
+    from eden_core.cli.new_plugin import new_plugin
     from eden_core.cli.optimize import optimize_command
     from eden_core.cli.plugins import plugins
     from eden_core.cli.prepare import prepare_command
     from eden_core.cli.preview import preview
     from eden_core.cli.replay import replay
+    from eden_core.cli.report import report
     from eden_core.cli.split import split_command
     from eden_core.cli.verify import verify_command
 
@@ -49,10 +56,12 @@ def _eden() -> None:
     app.command("doctor")(doctor)
     app.command("replay")(replay)
     app.command("preview")(preview)
+    app.command("report")(report)
     app.command("bench")(bench_command)
     app.command("plugins")(plugins)
+    app.command("new-plugin")(new_plugin)
     app.command("demo")(demo)
-    app()
+    return app
 
 
 def run(command: Callable[[], object]) -> None:

@@ -18,7 +18,8 @@ from eden_core.errors import ConfigurationError, EdenError
 from eden_core.inspecting import CLASS_BOUNDS
 from eden_core.interfaces import ExecutorFactory
 from eden_core.manifest import index_suffix
-from eden_core.precompute import PrecomputeSummary, PrecomputeTask, run_task
+from eden_core.precompute import PrecomputeSummary
+from eden_core.precompute_task import PrecomputeTask, run_task
 from eden_core.tasks import run_tasks
 from eden_core.tiling import DEFAULT_RESERVE, DEFAULT_STRIDE, DEFAULT_WINDOW_SIZE, Tiling, default_stride
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from eden_core.importing import ImportProgress
 
@@ -23,6 +23,18 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def lines_read() -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many further lines were read, and shows their sum where there is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _lines: None
+        return
+    columns = TextColumn("{task.completed:,} lines read"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda lines: progress.update(task, advance=lines)
 
 
 @contextmanager

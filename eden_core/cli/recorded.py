@@ -31,6 +31,68 @@ OnMismatch = Annotated[str, typer.Option(help='"error", or "warn" to go on when 
 
 
 @dataclass(frozen=True)
+class RecordedRun:
+    """A run's ledger, and where its data lie now.
+
+    Args:
+        run: the ledger, or its folder.
+        start: line of the ledger up to which to look.
+        sequence_db_dir, window_db_path: where store and index lie now.
+        moved: `NAME=DIR`, where shards and index of sources of a mixture lie now.
+        on_mismatch: "error", or "warn" to go on when the data have changed since.
+    """
+
+    run: Path
+    start: int | None
+    sequence_db_dir: str | None
+    window_db_path: str | None
+    moved: list[str]
+    on_mismatch: str
+
+    def starts(self) -> list[RunStart]:
+        """Return the starts in the ledger, oldest first."""
+        return _chosen(read_ledger(self.run), self.start)
+
+    def dataset(self, start: RunStart) -> "EdenDataset":
+        """Open the dataset of a start.
+
+        Raises:
+            InputError: it cannot be found, or is not what it was (unless `on_mismatch` is "warn").
+        """
+        dataset, differences = self._compared(start)
+        self._check(start, differences)
+        return dataset
+
+    def _compared(self, start: RunStart) -> "tuple[EdenDataset, str]":
+        """Return the dataset of a start, and what has changed since."""
+        from eden_core.replay import dataset_of
+
+        try:
+            places = {"sequence_db_dir": self.sequence_db_dir, "window_db_path": self.window_db_path}
+            dataset = dataset_of(start, **places, sources=_moved(start, self.moved))
+            differences = start.fingerprint_recorded.differences(dataset.fingerprint)
+        except (FormatError, LookupError, StaleIndexError) as error:
+            entries = start.dataset.get("sources") or [start.dataset]
+            read = ", ".join(str(entry.get(name)) for entry in entries for name in ("sequence_db_dir", "window_db_path"))
+            advice = "--source NAME=DIR" if start.mixture else "--sequence-db-dir DIR --window-db-path FILE"
+            raise InputError(
+                f"what the run of {start.time} read ({read}) cannot be read any more: {error}\nIf it was moved, say where it "
+                f"lies now: {advice}"
+            ) from error
+        if start.left_out.get("digest") != dataset.omissions.digest:
+            differences += f"\n  left out was {start.left_out.get('text')}, is {dataset.omissions}"
+        return dataset, differences
+
+    def _check(self, start: RunStart, differences: str) -> None:
+        if not differences:
+            return
+        message = f"what the run of {start.time} read has changed since, so this is not what it was trained on:{differences}"
+        if self.on_mismatch != "warn":
+            raise InputError(f"{message}\nGo on all the same with --on-mismatch warn")
+        sys.stderr.write(f"warning: {message}\n")
+
+
+@dataclass(frozen=True)
 class Recorded:
     """Rows of a run.
 
@@ -72,10 +134,10 @@ class Recorded:
         """
         from eden_core.replay import block_of_rows, blocks_of_step, start_of_step
 
-        starts = _chosen(read_ledger(self.run), self.start)
+        run = RecordedRun(self.run, self.start, self.sequence_db_dir, self.window_db_path, self.moved, self.on_mismatch)
+        starts = run.starts()
         start = starts[-1] if self.step is None else start_of_step(starts, self.step)
-        dataset, differences = self._compared(start)
-        self._check(start, differences)
+        dataset = run.dataset(start)
         if self.step is None:
             return start, dataset, {None: block_of_rows(start, dataset, row_range(self.rows))}
         return start, dataset, blocks_of_step(start, self.step, dataset, self.rank)
@@ -88,34 +150,6 @@ class Recorded:
             f"{what} of the run started at {start.time}, {start.data_parallel_size} data-parallel ranks, seed {start.seed}"
             f"{reached}"
         )
-
-    def _compared(self, start: RunStart) -> "tuple[EdenDataset, str]":
-        """Return the dataset of a start, and what has changed since."""
-        from eden_core.replay import dataset_of
-
-        try:
-            places = {"sequence_db_dir": self.sequence_db_dir, "window_db_path": self.window_db_path}
-            dataset = dataset_of(start, **places, sources=_moved(start, self.moved))
-            differences = start.fingerprint_recorded.differences(dataset.fingerprint)
-        except (FormatError, LookupError, StaleIndexError) as error:
-            entries = start.dataset.get("sources") or [start.dataset]
-            read = ", ".join(str(entry.get(name)) for entry in entries for name in ("sequence_db_dir", "window_db_path"))
-            advice = "--source NAME=DIR" if start.mixture else "--sequence-db-dir DIR --window-db-path FILE"
-            raise InputError(
-                f"what the run of {start.time} read ({read}) cannot be read any more: {error}\nIf it was moved, say where it "
-                f"lies now: {advice}"
-            ) from error
-        if start.left_out.get("digest") != dataset.omissions.digest:
-            differences += f"\n  left out was {start.left_out.get('text')}, is {dataset.omissions}"
-        return dataset, differences
-
-    def _check(self, start: RunStart, differences: str) -> None:
-        if not differences:
-            return
-        message = f"what the run of {start.time} read has changed since, so this is not what it was trained on:{differences}"
-        if self.on_mismatch != "warn":
-            raise InputError(f"{message}\nGo on all the same with --on-mismatch warn")
-        sys.stderr.write(f"warning: {message}\n")
 
 
 def row_range(text: str | None) -> range:

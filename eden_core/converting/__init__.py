@@ -22,10 +22,10 @@ from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
 from eden_core.tasks import absolute, run_tasks
 
-__all__ = ["ConversionSummary", "ConvertedIndex", "IndexTask", "StoreAt", "convert_folder", "convert_index"]
+__all__ = ["ConversionSummary", "ConvertedIndex", "IndexTask", "Progress", "StoreAt", "convert_folder", "convert_index"]
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 Progress = Callable[[int, int], None]
 """called with (steps done, steps in all): each index is one, each sample two, written and read back"""
 
@@ -220,8 +220,8 @@ class _Run:
             )
 
     def _outcomes(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
-    ) -> Iterator[tuple[Task, Result | EdenError | OSError]]:
+        self, function: Callable[[_Task], _Result], tasks: Iterable[_Task]
+    ) -> Iterator[tuple[_Task, _Result | EdenError | OSError]]:
         for task, outcome in run_tasks(function, tasks, self._executor):
             self._done += 1
             if self._progress is not None:

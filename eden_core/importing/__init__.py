@@ -17,6 +17,8 @@ from eden_core.plugins import installed_plugins
 from eden_core.records.decompression import source_name
 from eden_core.tasks import run_tasks
 
+__all__ = ["ImportProgress", "ImportSummary", "Progress", "import_files"]
+
 _SHOWN_FAILURES = 10
 _SECONDS_BETWEEN = 0.1
 """from one report of a file's progress to the next: there may be millions of contigs in it"""
@@ -31,12 +33,15 @@ class ImportProgress:
     total_bytes: int
     """of all source files"""
     files: int
+    """that are done"""
     total_files: int
+    """that there are"""
     bases: int
     """given to the store"""
 
 
 Progress = Callable[[ImportProgress], None]
+"""called every tenth of a second"""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ from eden_core.splitting.reading import Rows, bases_of, read_stretches, split_ro
 from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute, run_tasks
 
+__all__ = ["MOST_HELD_OUT", "Leakage", "Overlap", "Progress", "check_leakage"]
+
 MOST_HELD_OUT = 200_000_000
 """bases that are sketched, which takes 1 GB; of more held-out sequence, stretches are drawn"""
 
@@ -61,10 +63,13 @@ class Overlap:
     """What one held-out split shares with another split."""
 
     held_out: str
+    """the split whose contigs were looked for"""
     other: str
+    """the split that they were looked for in"""
     windows: int
     """stretches of 1,000 held-out bases, one every 500, that were compared; a shorter contig is one"""
     matched: int
+    """of these, the ones with a match there"""
     unchecked: int
     """further ones, that have too few k-mers to tell: short, ambiguous or repetitive sequence"""
 
@@ -79,6 +84,7 @@ class Leakage:
     """What splits have in common."""
 
     overlaps: list[Overlap]
+    """a line for each pair of splits"""
     worst: list[LeakingPair]
     """at most 20, by shared k-mers"""
     drawn: float

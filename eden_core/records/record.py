@@ -35,7 +35,9 @@ class RecordFields:
     """Where the records of JSON Lines and tables keep what is read; as OpenGenome2's do unless said otherwise."""
 
     sequence: str = "text"
+    """the field or column with the bases"""
     id: str = "record"
+    """that with the id"""
 
     def missing(self, where: str, found: Iterable[str], kind: str) -> InputError:
         """Return the error for a place that lacks the sequence, where the fields or columns `found` are."""

@@ -22,6 +22,8 @@ from eden_core.splitting.text_hashes import hash_texts
 from eden_core.splitting.words import SPLITS, ShippedSplits
 from eden_core.splitting.writing import KEPT, SplitTable, write_tables
 
+__all__ = ["SplitReport", "SplitRules", "split_contigs"]
+
 
 def split_contigs(contigs: str | Path, out: str | Path, rules: SplitRules | None = None, *, force: bool = False) -> SplitReport:
     """Write `<out>/train.parquet`, `validation.parquet` and `test.parquet`, and what they hold into `split_report.json`.

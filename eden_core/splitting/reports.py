@@ -55,15 +55,21 @@ class SplitReport:
     contigs: Path
     """the table of contigs"""
     rules: SplitRules
+    """how they were divided"""
     splits: dict[str, SplitSummary]
+    """name -> what it holds"""
     units: int
     """of which each went to one split"""
     excluded_contigs: int
+    """that no split has"""
     excluded_bases: int
+    """of these"""
     guarded: Guarded | None
     """by region only"""
     clusters: ClusterCounts | None
+    """where units are clusters"""
     leakage: "Leakage | None" = None
+    """where it was looked for"""
 
     def as_json(self) -> dict[str, Any]:
         """Return what the file holds: numbers, texts and file names without their folders."""

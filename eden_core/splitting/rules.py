@@ -26,7 +26,9 @@ class SplitRules:
     train: float = 0.9
     """share of the bases, 0 to 1; a split whose share is 0 has no file"""
     validation: float = 0.05
+    """the same"""
     test: float = 0.05
+    """the same"""
     by: str | None = None
     """what must not be divided, one of `UNITS`; None: cluster where clusters are given, else contig"""
     clusters: str | None = None
@@ -38,6 +40,7 @@ class SplitRules:
     test_contigs: Sequence[str] = ()
     """globs of contigs that are tested on, whatever the shares; none is drawn to this split then"""
     validation_contigs: Sequence[str] = ()
+    """the same, for validation"""
     exclude: Sequence[str] = ()
     """globs of contigs that are in no split"""
     split_from: str | None = None

@@ -8,8 +8,9 @@
             return MyStore(str(location))
 
 Each suite asks for one method and takes its data from fixtures, which may be overridden. Its checks may not: one that
-the plugin cannot pass is redefined with `pytest.mark.xfail(reason="…")`, so that the gap stays in sight. Needs the
-extra `testing`.
+the plugin cannot pass is redefined with `pytest.mark.xfail(reason="…")`, so that the gap stays in sight. What is optional
+is checked where the plugin has it; `capabilities = ("contigs", "writes")` says once, for good, what it has. Failures begin
+with the clause that was broken, such as `store.rows-are-slices`; docs/contracts.md lists them. Needs the extra `testing`.
 """
 
 import pytest

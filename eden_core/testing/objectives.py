@@ -2,27 +2,43 @@
 
 import inspect
 import pickle
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from eden_core.batch import Picks, Ragged
 from eden_core.draws import Draws
 from eden_core.interfaces import Objective
-from eden_core.testing.suite import ContractSuite
+from eden_core.testing.capabilities import Capability, assumes, compare_capabilities, has
+from eden_core.testing.clauses import CAPABILITIES, Clause
+from eden_core.testing.suite import ContractSuite, answer_of, facts, quick, read_only, seeded
 from eden_core.vocabulary import Vocabulary
 
 SEED = 11
-LENGTHS = (40, 1, 300, 7, 64)
+
+_CHOOSES = ("chooses",)
+_COMPANY = Clause("company", "What is shown and predicted of a window depends on that window alone.", needs=_CHOOSES)
+
+Choice = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
 class ObjectiveTests(ContractSuite):
-    """What every objective must do. Inherit, name the class `Test…`, write `make_objective`.
+    """What every objective must do with rows of token ids. Inherit, write `make_objective`; override fixtures, never checks."""
 
-    Override fixtures, never checks.
-
-    Fixture to override where the data do not suit the objective: `vocabulary`.
-    """
+    kind: ClassVar[str] = "objective"
+    data: ClassVar[tuple[str, ...]] = ("tokens", "vocabulary")
+    optional: ClassVar[tuple[Capability, ...]] = (
+        Capability(
+            "chooses",
+            "`choose` says what is shown and what is predicted.",
+            "its class says `predicts_all = False`",
+            lambda _suite, given: not given["objective"].predicts_all,
+        ),
+    )
 
     def make_objective(self) -> Objective:
         """Return the objective, not yet bound to a vocabulary."""
@@ -30,16 +46,30 @@ class ObjectiveTests(ContractSuite):
 
     @pytest.fixture
     def vocabulary(self) -> Vocabulary:
-        """The vocabulary that the objective is bound to. May be overridden."""
+        """The vocabulary that the objective is bound to."""
         return Vocabulary.of("nucleotide")
+
+    @pytest.fixture
+    def tokens(self, vocabulary: Vocabulary) -> Ragged[np.int64]:
+        """The token ids of a few windows' bases, int64, a row a window, of unequal length."""
+        ids = np.array(vocabulary.encode("ACGT"), np.int64)
+        lengths = (40, 1, 300, 7, 64)
+        rows = [ids[np.random.default_rng(i).integers(0, ids.size, length)] for i, length in enumerate(lengths)]
+        return Ragged.from_rows(rows, np.int64)
 
     @pytest.fixture
     def objective(self, vocabulary: Vocabulary) -> Objective:
         """The objective under test, bound. Not to be overridden: write `make_objective`."""
         return self.make_objective().bind(vocabulary)
 
+    @CAPABILITIES
+    def test_capabilities_are_as_declared(self, objective: Objective) -> None:
+        """Looks for the sign of each capability, and compares with the suite."""
+        compare_capabilities(self, {"chooses": assumes(self, "chooses", objective=objective)}, objective=objective)
+
+    @Clause("binds", "`bind` returns an objective of the same name and options.")
     def test_bind_gives_an_objective(self, vocabulary: Vocabulary) -> None:
-        """`bind` returns an objective of the same name."""
+        """Binds the vocabulary, and looks at what comes back."""
         objective = self.make_objective()
         assert isinstance(objective.name, str), "the class attribute `name` must be the string that users write"
         bound = objective.bind(vocabulary)
@@ -47,50 +77,105 @@ class ObjectiveTests(ContractSuite):
         assert bound.name == objective.name, "bind() must return an objective of the same name"
         assert bound.fingerprint() == objective.fingerprint(), "bind() must keep the options"
 
+    @Clause("options-are-explicit", "Options are listed one by one and kept as attributes of their names.")
     def test_options_are_explicit(self) -> None:
-        """Options are listed one by one and kept as attributes."""
+        """Looks at the constructor's signature, and for an attribute of each option's name."""
         objective = self.make_objective()
         for option in inspect.signature(type(objective)).parameters.values():
             catch_all = option.kind in {option.VAR_KEYWORD, option.VAR_POSITIONAL}
             assert not catch_all, f"options must be listed by name, without *{option.name}"
             assert hasattr(objective, option.name), f"option {option.name!r} must be kept as an attribute of its name"
 
-    def test_shapes(self, objective: Objective, vocabulary: Vocabulary) -> None:
-        """What is shown and what is predicted have a place for each token; the tokens given stay as they are."""
-        tokens, draws = _example(vocabulary)
-        if objective.predicts_all:
-            pytest.skip("it predicts all, so it is not asked")
-        before = tokens.values.copy()
-        shown, chosen = objective.choose(tokens, draws)
+    @Clause("types", "`choose` answers with a token id and a boolean for each token.", needs=_CHOOSES)
+    def test_shapes(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Looks at the shapes and types of what is shown and of what is predicted."""
+        shown, chosen = _choose(objective, tokens)
         assert shown.shape == chosen.shape == tokens.values.shape, "choose() must answer for each token"
-        assert shown.dtype.kind in "iu", "what is shown must be token ids, which are integers"
-        assert chosen.dtype == bool, "what is predicted must be given as booleans"
-        assert (tokens.values == before).all(), "choose() must not write to the tokens that it is given"
+        assert shown.dtype.kind in "iu", f"what is shown must be token ids, which are integers, not {shown.dtype}"
+        assert chosen.dtype == bool, f"what is predicted must be given as booleans, not {chosen.dtype}"
 
-    def test_a_window_does_not_depend_on_those_around_it(self, objective: Objective, vocabulary: Vocabulary) -> None:
-        """A window alone gets what it gets among others."""
-        if objective.predicts_all:
-            pytest.skip("it predicts all, so it is not asked")
-        tokens, draws = _example(vocabulary)
-        shown, chosen = objective.choose(tokens, draws)
-        for i, (first, stop) in enumerate(zip(tokens.offsets.tolist(), tokens.offsets[1:].tolist(), strict=False)):
-            alone, only = objective.choose(*_example(vocabulary, [i]))
-            assert (alone == shown[first:stop]).all(), "what is shown must depend on the window alone"
-            assert (only == chosen[first:stop]).all(), "what is predicted must depend on the window alone"
+    @Clause("tokens-are-left-alone", "Read-only tokens are accepted, and what is given is not changed.", needs=_CHOOSES)
+    def test_tokens_are_left_as_they_were(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Gives rows that can be written to and rows that cannot, and compares."""
+        before = facts(tokens)
+        expected = _facts_of(_choose(objective, tokens))
+        assert facts(tokens) == before, "choose() must not write to the tokens that it is given"
+        frozen = answer_of(lambda: _choose(objective, read_only(tokens)), "choose() must accept read-only tokens")
+        assert _facts_of(frozen) == expected, "read-only tokens must be answered like others"
 
-    def test_it_pickles(self, objective: Objective, vocabulary: Vocabulary) -> None:
-        """Sent to another process it does the same."""
-        sent = pickle.loads(pickle.dumps(objective))  # noqa: S301 - our own bytes
+    @_COMPANY
+    def test_a_window_does_not_depend_on_those_around_it(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Asks for all windows together, and for each alone."""
+        numbers = list(range(len(tokens)))
+        alone = [_rows_of(objective, tokens, [i])[0] for i in numbers]
+        assert _rows_of(objective, tokens, numbers) == alone, "a window must be answered the same alone and in company"
+
+    @_COMPANY
+    def test_any_windows_are_chosen_one_by_one(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Asks for whatever windows hypothesis thinks of, and compares with a list of windows asked for alone."""
+        numbers = range(len(tokens))
+        oracle = [_rows_of(objective, tokens, [i])[0] for i in numbers]
+
+        @quick(30)
+        @given(st.lists(st.sampled_from(numbers), max_size=8))
+        def are_those_of_a_list(chosen: list[int]) -> None:
+            claim = f"windows {chosen} together must be answered as each alone"
+            assert _rows_of(objective, tokens, chosen) == [oracle[i] for i in chosen], claim
+
+        are_those_of_a_list()
+
+    @Clause("no-hidden-state", "The same tokens and draws give the same answer, whatever was asked before.", needs=_CHOOSES)
+    def test_is_deterministic(self, objective: Objective, vocabulary: Vocabulary, tokens: Ragged[np.int64]) -> None:
+        """Asks twice, and a new objective once."""
+        expected = _facts_of(_choose(objective, tokens))
+        assert _facts_of(_choose(objective, tokens)) == expected, "choose() must not depend on what was asked before"
+        fresh = self.make_objective().bind(vocabulary)
+        assert _facts_of(_choose(fresh, tokens)) == expected, "two equal objectives must choose the same"
+
+    @Clause(
+        "chance-comes-from-draws",
+        "Random numbers come from `draws`, from no generator of numpy or Python.",
+        needs=_CHOOSES,
+    )
+    def test_draws_are_the_only_chance(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Asks under two seeds of these generators."""
+        results = []
+        for seed in (1, 2):
+            with seeded(seed):
+                results.append(_facts_of(_choose(objective, tokens)))
+        assert results[0] == results[1], "random numbers must come from `draws`, not from numpy's or Python's generators"
+
+    @Clause("pickles", "Sent to another process, an objective is the same and chooses the same.")
+    def test_it_pickles(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Pickles the bound objective, and asks the copy."""
+        sent = answer_of(lambda: pickle.loads(pickle.dumps(objective)), "a bound objective must pickle")  # noqa: S301 - our own bytes
         assert sent.fingerprint() == objective.fingerprint(), "a pickled objective must be the same one"
-        if not objective.predicts_all:
-            here, there = (one.choose(*_example(vocabulary))[0] for one in (objective, sent))
-            assert (here == there).all(), "a pickled objective must choose the same"
+        if has(self, "chooses", objective=objective):
+            here, there = (_facts_of(_choose(one, tokens)) for one in (objective, sent))
+            assert here == there, "a pickled objective must choose the same"
+
+    @Clause("fingerprint", "The fingerprint is a text with the name, equal for equal objectives.")
+    def test_fingerprint(self, objective: Objective, vocabulary: Vocabulary) -> None:
+        """Compares the fingerprints of two objectives."""
+        fingerprint = objective.fingerprint()
+        assert objective.name in fingerprint, f"fingerprint() must hold the name {objective.name!r}; it is {fingerprint!r}"
+        fresh = self.make_objective().bind(vocabulary)
+        assert fresh.fingerprint() == fingerprint, "equal objectives must have equal fingerprints"
 
 
-def _example(vocabulary: Vocabulary, windows: list[int] | None = None) -> tuple[Ragged[np.int64], Draws]:
-    chosen = list(range(len(LENGTHS))) if windows is None else windows
-    ids = np.array(vocabulary.encode("ACGT"), np.int64)
-    rows = [ids[np.random.default_rng(i).integers(0, ids.size, LENGTHS[i])] for i in chosen]
-    numbers = np.array(chosen, np.int64)
+def _choose(objective: Objective, tokens: Ragged[np.int64], windows: list[int] | None = None) -> Choice:
+    numbers = np.array(range(len(tokens)) if windows is None else windows, np.int64)
     picks = Picks(numbers, np.zeros_like(numbers), np.arange(numbers.size), np.zeros(numbers.size, np.int16))
-    return Ragged.from_rows(rows, np.int64), Draws(SEED, picks)
+    chosen = tokens if windows is None else Ragged.from_rows([tokens[i] for i in windows], np.int64)
+    return objective.choose(chosen, Draws(SEED, picks))
+
+
+def _rows_of(objective: Objective, tokens: Ragged[np.int64], windows: list[int]) -> list[tuple[list[int], list[bool]]]:
+    """Return (shown, predicted) of each of these windows."""
+    ends = np.cumsum([tokens[i].size for i in windows])
+    shown, predicted = (np.split(part, ends)[:-1] for part in _choose(objective, tokens, windows))
+    return [(row.tolist(), flags.tolist()) for row, flags in zip(shown, predicted, strict=True)]
+
+
+def _facts_of(choice: Choice) -> list[Any]:
+    return [facts(part) for part in choice]

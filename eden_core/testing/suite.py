@@ -1,23 +1,26 @@
-"""What the contract suites share: no silent redefinition, example data, comparisons, child processes."""
+"""What the contract suites share: capabilities, no silent redefinition, example data, comparisons, child processes."""
 
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+import random
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 
 from eden_core.batch import Windows
-from eden_core.errors import NotSupportedError
 from eden_core.interfaces import SequenceStore, WindowIndex
+from eden_core.testing.capabilities import Capability
+from eden_core.testing.clauses import checks_of
 
 Record = TypeVar("Record")
 
@@ -35,15 +38,38 @@ class BrokenInputError(Exception):
 class ContractSuite:
     """A class of checks to inherit; none may be redefined unless it is marked as expected to fail, with a reason."""
 
+    kind: ClassVar[str] = ""
+    """what is tested, and the fixture that gives it"""
+    optional: ClassVar[tuple[Capability, ...]] = ()
+    """what a plugin of this kind may be able to do and need not"""
+    data: ClassVar[tuple[str, ...]] = ()
+    """the fixtures that give the data, each of which may be overridden"""
+    capabilities: ClassVar[Collection[str] | None] = None
+    """what the plugin can do, of `optional`: only this is checked; None: what is assumed of its class"""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        known = [capability.name for capability in cls.optional]
+        unknown = sorted(set(cls.capabilities or ()) - set(known))
+        if unknown:
+            raise TypeError(f"{cls.__name__}.capabilities has {unknown}; a {cls.kind} may have: {', '.join(known)}")
         for name in sorted({name for owner in cls.__mro__ for name in vars(owner) if name.startswith("test_")}):
             definitions = [vars(owner)[name] for owner in cls.__mro__ if name in vars(owner)]
             if len(definitions) > 1 and not _is_expected_to_fail(definitions[0]):
+                clause = checks_of(cls).get(name)
                 raise TypeError(
-                    f"{cls.__name__} redefines the check {name}: where the data do not fit, override a fixture; "
-                    "where the plugin cannot pass, mark the redefinition with pytest.mark.xfail(reason='…')"
+                    f"{cls.__name__} redefines the check {name}{f' of {clause.id_in(cls.kind)}' if clause else ''}: where the "
+                    "data do not fit, override a fixture; where the plugin cannot pass, mark the redefinition with "
+                    "pytest.mark.xfail(reason='…')"
                 )
+
+
+def quick(examples: int) -> settings:
+    """Return settings of hypothesis under which each run tries the same few examples."""
+    phases = [Phase.generate, Phase.shrink]
+    return settings(
+        deadline=None, derandomize=True, database=None, report_multiple_bugs=False, phases=phases, max_examples=examples
+    )
 
 
 def _is_expected_to_fail(check: object) -> bool:
@@ -139,12 +165,16 @@ def error_of(call: Callable[[], object], expected: type[Exception] | tuple[type[
 
 
 @contextmanager
-def skipped_where_not_supported() -> Iterator[None]:
-    """Skip the check when the plugin says that it does not offer this optional power."""
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of numpy and Python for a while."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the generator under suspicion
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
     try:
         yield
-    except NotSupportedError as error:
-        pytest.skip(str(error))
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
 
 
 def ask_child(start_method: str, plugin: SequenceStore | WindowIndex, method: str, argument: object) -> Any:

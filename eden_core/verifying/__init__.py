@@ -30,6 +30,8 @@ from eden_core.verifying.problems import Problem, Problems
 from eden_core.verifying.shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying.splits import check_splits
 
+__all__ = ["Progress", "Verification", "verify"]
+
 Progress = Callable[[int, int], None]
 """called with (steps done, steps in all)"""
 
@@ -41,17 +43,27 @@ class Verification:
     samples: int = 0
     """that the table of contigs names"""
     shards: int = 0
+    """that were looked at"""
     samples_read: int = 0
+    """whose bases were compared with their digests"""
     contigs_read: int = 0
+    """of these"""
     bases_read: int = 0
+    """of these"""
     splits: list[str] = field(default_factory=list)
+    """the tables that were checked"""
     contigs_in_no_split: int = 0
+    """that the table of contigs names"""
     indexes: list[str] = field(default_factory=list)
+    """the files that were checked"""
     windows: int = 0
+    """of these"""
     problems: list[Problem] = field(default_factory=list)
+    """what is wrong"""
     notes: list[str] = field(default_factory=list)
     """what is not wrong, and should be known"""
     seconds: float = 0.0
+    """that it took"""
 
 
 def verify(

@@ -2,6 +2,8 @@
 
 from eden_core import SequenceStore, WindowIndex, hookimpl
 
+EDEN_INTERFACE = 1
+
 
 @hookimpl
 def eden_sequence_stores() -> list[type[SequenceStore]]:

@@ -11,6 +11,8 @@ from eden_core import Draws, Ragged, SequenceBatch, Transform, Vocabulary, Windo
 from eden_core.errors import ConfigurationError
 from eden_core.sequence_ids import control_tag
 
+EDEN_INTERFACE = 1
+
 
 class ControlTags(Transform):
     """Adds the token ids of `<ctrl_…>`, the lower-cased part of the sequence id before the first `__`, to the prefix.

@@ -3,6 +3,8 @@
 from eden_core.hookspecs import hookimpl
 from eden_core.interfaces import ExecutorFactory
 
+EDEN_INTERFACE = 1
+
 
 @hookimpl
 def eden_executors() -> list[type[ExecutorFactory]]:

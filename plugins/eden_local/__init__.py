@@ -15,6 +15,8 @@ from eden_core.hookspecs import hookimpl
 from eden_core.interfaces import ExecutorFactory
 from eden_core.plugins import installed_plugins
 
+EDEN_INTERFACE = 1
+
 
 class LocalExecutor(ExecutorFactory):
     """Runs tasks in processes of this machine.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from eden_core import Draws, Objective, Ragged, Vocabulary, hookimpl
 from eden_core.errors import ConfigurationError
 
+EDEN_INTERFACE = 1
+
 _BASES = "ACGT"
 
 

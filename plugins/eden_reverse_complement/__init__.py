@@ -9,6 +9,8 @@ from eden_core import Draws, Ragged, SequenceBatch, Transform, hookimpl
 from eden_core.errors import ConfigurationError
 from eden_core.kernels import flipped
 
+EDEN_INTERFACE = 1
+
 _LETTERS = b"ACGTURYSWKMBDHVNacgturyswkmbdhvn"
 _COMPLEMENTS = b"TGCAAYRSWMKVHDBNtgcaayrswmkvhdbn"
 _TABLE = bytes.maketrans(_LETTERS, _COMPLEMENTS)

@@ -6,12 +6,14 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from access_logs import logs_in
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger
 
 from eden_core import EdenDataModule, EdenDataset, errors
 from eden_core.ledger import read_ledger
+from eden_core.replay import dataset_of, rows_of_step
 from eden_core.shuffling import BlockShuffle
 from eden_reverse_complement import ReverseComplement
 
@@ -326,9 +328,53 @@ def test_workers_stop_when_training_ends(small, tmp_path):
     assert set(multiprocessing.active_children()) <= before
 
 
-def test_a_window_log_is_not_offered(small):
-    with pytest.raises(errors.ConfigurationError, match="not offered"):
-        data(small, log_windows=True)
+def logged_steps(folder) -> dict[int, list[int]]:
+    """Step -> rows of the last start's training log."""
+    log = max(logs_in(folder, "train"), key=lambda log: log.batches[0]["time_ns"])
+    steps = {}
+    for batch in log.batches:
+        steps.setdefault(batch["step"], []).extend(batch["rows"])
+    return steps
+
+
+def replayed_steps(run, steps) -> dict[int, list[int]]:
+    start = read_ledger(run)[-1]
+    dataset = dataset_of(start)
+    return {step: rows_of_step(start, step, dataset)[0].rows.tolist() for step in steps}
+
+
+def test_a_window_log_has_what_the_run_read_under_the_steps_of_replay(small, tmp_path):
+    logging = {"log_windows": True, "log_dir": str(tmp_path / "logs"), "global_batch_size": 8}
+
+    def run(steps, checkpoint=None, **options):
+        keep = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=5, save_top_k=-1)
+        running = trainer(tmp_path, max_steps=steps, enable_checkpointing=True, callbacks=[keep], limit_val_batches=2)
+        running.fit(model := Recorder(), data(small, **options), ckpt_path=checkpoint)
+        return model
+
+    model = run(13, **logging)
+    (train,), (validation,) = logs_in(tmp_path / "logs", "train"), logs_in(tmp_path / "logs", "validation")
+    assert [batch["rows"] for batch in train.batches] == model.seen["train"]
+    assert [batch["rows"] for batch in validation.batches] == model.seen["validation"]  # the sanity check is in both
+    assert {batch["step"] for batch in validation.batches} == {None}
+    assert logged_steps(tmp_path / "logs") == replayed_steps(tmp_path, range(13))
+    run(12, tmp_path / "step=10.ckpt", global_batch_size=8)
+    assert len(logs_in(tmp_path / "logs", "train")) == 1
+    run(25, tmp_path / "step=5.ckpt", **logging)
+    assert logged_steps(tmp_path / "logs") == replayed_steps(tmp_path, range(5, 25))
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("parquet", "parquet"), ("csv", "csv")])
+def test_a_window_log_on_the_command_line(text, value):
+    parser = LightningArgumentParser()
+    parser.add_lightning_class_args(EdenDataModule, "data")
+    found = parser.parse_args([f"--data.log_windows={text}", "--data.log_dir=logs"]).data
+    assert (found.log_windows, found.log_dir) == (value, "logs")
+
+
+def test_a_window_log_of_another_form_is_refused_at_once(small):
+    with pytest.raises(errors.ConfigurationError, match="log_windows is 'json'; expected"):
+        data(small, log_windows="json")
 
 
 def test_it_works_without_a_trainer(small):

@@ -42,6 +42,14 @@ def test_what_is_left_out_is_recorded(small, tmp_path):
     assert found.left_out["digest"] != start(small).left_out["digest"]
 
 
+def test_an_access_log_is_none_of_what_a_replay_needs(small, tmp_path):
+    plain, logged = (
+        RunStart.of_loader(EdenLoader(EdenDataset(**small.options | options)), 0)
+        for options in ({}, {"log_windows": True, "log_dir": str(tmp_path)})
+    )
+    assert (logged.dataset, logged.fingerprint) == (plain.dataset, plain.fingerprint)
+
+
 def test_an_objective_is_recorded_by_name_and_options(small):
     found = start(small, objective=MaskedLanguage(0.2)).dataset["objective"]
     assert found == {"mlm": {"probability": 0.2, "mask_share": 0.8, "random_share": 0.1, "mean_span": 1.0}}

@@ -1,3 +1,5 @@
+import re
+import subprocess
 import sys
 import warnings
 from textwrap import dedent
@@ -6,6 +8,7 @@ import pytest
 
 from eden_core import PluginRegistry, SequenceStore, Transform, hookimpl, installed_plugins
 from eden_core.errors import PluginConflictError, PluginNotFoundError, PluginOptionError, PluginWarning
+from eden_core.plugin_loading import Origin
 
 IMPORTS = "from eden_core import SequenceStore, Transform, hookimpl\n"
 STORE = IMPORTS + dedent("""
@@ -26,9 +29,20 @@ BROKEN = {
     "missing import": ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
     "syntax error": ("def\n", "SyntaxError"),
     "leaves the interpreter": ("raise SystemExit('no licence')\n", "SystemExit: no licence"),
+    "panics": ("class Panic(BaseException): ...\nraise Panic('at the disco')\n", "Panic: at the disco"),
+    "newer interface": (
+        GOOD + "EDEN_INTERFACE = 2\n",
+        "written for version 2 of the plugin interface, and eden-core 0.1.0 has version 1: upgrade eden-core",
+    ),
+    "interface in words": (GOOD + "EDEN_INTERFACE = '1'\n", "EDEN_INTERFACE is '1'; it must be a version of the plugin"),
+    "interface that is a truth": (GOOD + "EDEN_INTERFACE = True\n", "EDEN_INTERFACE is True; it must be a version"),
+    "interface before the first": (GOOD + "EDEN_INTERFACE = 0\n", "EDEN_INTERFACE is 0; it must be a version"),
     "misspelt hook": (IMPORTS + "@hookimpl\ndef eden_transform():\n    return []\n", "unknown hook eden_transform; hooks are"),
     "no hook": ("def eden_transforms():\n    return []\n", "no hook is marked with eden_core.hookimpl"),
-    "extra argument": (IMPORTS + "@hookimpl\ndef eden_transforms(config):\n    return []\n", "Argument(s) {'config'}"),
+    "extra argument": (
+        IMPORTS + "@hookimpl\ndef eden_transforms(config):\n    return []\n",
+        "eden_transforms(config) asks for config, which",
+    ),
     "hook that raises": (IMPORTS + "@hookimpl\ndef eden_transforms():\n    raise OSError('disk')\n", "failed: OSError: disk"),
     "hook without a list": (IMPORTS + "@hookimpl\ndef eden_transforms(): ...\n", "eden_transforms() failed: TypeError"),
     "not a class": (CLASS + "@hookimpl\ndef eden_transforms():\n    return [Fine()]\n", "which is not a class"),
@@ -38,11 +52,28 @@ BROKEN = {
     ),
     "no name": (CLASS + "del Fine.name\n@hookimpl\ndef eden_transforms():\n    return [Fine]\n", "which has no name"),
     "empty name": (CLASS + "Fine.name = ''\n@hookimpl\ndef eden_transforms():\n    return [Fine]\n", "which has no name"),
+    "no options": (GOOD + "GoodStore.__signature__ = 'x'\n", "whose options cannot be read"),
     "abstract": (
         IMPORTS + "class Half(Transform):\n    name = 'half'\n@hookimpl\ndef eden_transforms():\n    return [Half]\n",
         "which lacks apply",
     ),
+    "observer of another thing": (IMPORTS + "@hookimpl\ndef eden_batch_read(batch): ...\n", "Argument(s) {'batch'}"),
+    "observer of nothing": (IMPORTS + "@hookimpl\ndef eden_batch_read(): ...\n", "it needs one, reading"),
 }
+
+ASKING = """\
+import multiprocessing
+from eden_core import installed_plugins
+
+def ask():
+    print(len(installed_plugins().problems), len(installed_plugins().slow), flush=True)
+
+if __name__ == "__main__":
+    ask()
+    worker = multiprocessing.get_context("spawn").Process(target=ask)
+    worker.start()
+    worker.join()
+"""
 
 
 @pytest.fixture
@@ -131,6 +162,88 @@ def test_one_bad_class_does_not_stop_its_neighbours(install):
     assert "gave 'good', which is not a class; give the SequenceStore class itself" in caught[0]
 
 
+def test_an_older_interface_asks_for_another_plugin(install, monkeypatch):
+    monkeypatch.setattr("eden_core.hookspecs.INTERFACE_VERSION", 2)
+    install("acme-old", GOOD)  # says nothing, so it was written for the first
+    message = "written for version 1 of the plugin interface, and eden-core 0.1.0 has version 2: upgrade acme-old"
+    assert message in load()[1][0]
+
+
+def test_the_interface_that_is_here_is_accepted(install):
+    install("acme-good", GOOD + "EDEN_INTERFACE = 1\n")
+    assert load()[1] == []
+
+
+def test_a_slow_plugin_works_and_is_noted_with_what_it_imports(install, monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr("eden_core.plugin_loading.SLOW_SECONDS", 0)
+    (tmp_path / "acme_frames").mkdir()
+    (tmp_path / "acme_frames" / "__init__.py").write_text("".join(f"import acme_frames.part{i}\n" for i in range(30)))
+    for i in range(30):
+        (tmp_path / "acme_frames" / f"part{i}.py").touch()
+    install("acme-slow", "import acme_frames\n" + GOOD)
+    registry, caught = load()
+    assert (names(registry), caught) == (["good"], [])
+    [slow] = registry.slow
+    assert re.fullmatch(
+        r"acme-slow 1\.5 \(.*_fake\): took \d+\.\d s to load; it imports acme_frames \(31 modules\): import these inside .*",
+        str(slow),
+    )
+    assert [record.getMessage() for record in caplog.records] == [f"plugin {slow}"]
+
+
+def test_a_plugin_that_is_slow_by_itself_says_how_to_find_out(install, monkeypatch):
+    monkeypatch.setattr("eden_core.plugin_loading.SLOW_SECONDS", 0)
+    install("acme-slow", GOOD)
+    assert "`python -X importtime -c 'import acme_slow_" in str(load()[0].slow[0])
+
+
+def test_quick_plugins_are_not_noted(install):
+    install("acme-good", GOOD)
+    assert load()[0].slow == []
+
+
+def test_what_a_plugin_prints_stays_out_of_standard_output(install, capsys):
+    install("acme-chatty", "print('hello')\n" + GOOD.replace("    return [", "    print('hook')\n    return ["))
+    load()
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\nhook\n")
+
+
+def test_ctrl_c_is_no_fault_of_a_plugin(install):
+    install("acme-interrupted", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load()
+
+
+def test_worker_processes_do_not_repeat_it(install, monkeypatch, tmp_path):
+    monkeypatch.delenv("EDEN_DISABLED_PLUGINS")
+    install("acme-broken", BROKEN["missing import"][0])
+    install("acme-slow", "import time; time.sleep(1.1)\n" + GOOD, point="slow")
+    (tmp_path / "script.py").write_text(ASKING)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split() == ["1", "1"] * 2, done.stderr
+    assert (done.stderr.count("plugin left out"), done.stderr.count("took 1.1 s to load")) == (1, 1)
+
+
+def test_a_name_of_a_bundled_plugin_stays_with_it(install, monkeypatch):
+    monkeypatch.delenv("EDEN_DISABLED_PLUGINS")
+    install("acme-sqlite", STORE.format(cls="Mine", name="sqlite-shards"), point="a-first")
+    registry, caught = load()
+    assert registry.find("store", "sqlite-shards").origin.distribution == "eden-core"
+    [warning] = caught
+    assert "left out: acme-sqlite 1.5" in warning
+    assert "'sqlite-shards' is a name of eden-core 0.1.0 (eden_sqlite); give the class another `name`" in warning
+
+
+def test_registered_before_the_bundled_one_it_is_left_out_too(monkeypatch):
+    registry = PluginRegistry()
+    monkeypatch.setattr(Half, "name", "control-tags")
+    registry.register(Hooks(), Origin("acme", "1", "acme"))
+    with pytest.warns(PluginWarning, match=r"left out: acme 1 \(acme\): transform 'control-tags' is a name of eden-core"):
+        registry.load_entry_points()
+    assert registry.find("transform", "control-tags").origin.distribution == "eden-core"
+
+
 @pytest.mark.parametrize("second", ["acme-two", "acme-one"])
 def test_a_name_that_two_plugins_claim_is_nobodys(install, second):
     install("acme-one", GOOD, point="one")
@@ -148,6 +261,15 @@ def test_one_name_may_serve_two_kinds(install):
     install("acme-two", CLASS + "Fine.name = 'good'\n@hookimpl\ndef eden_transforms():\n    return [Fine]\n")
     registry, caught = load()
     assert [(entry.kind, entry.name) for entry in registry.entries()] == [("store", "good"), ("transform", "good")]
+    assert caught == []
+
+
+def test_a_plugin_may_do_nothing_but_observe(install):
+    install("acme-one", IMPORTS + "@hookimpl\ndef eden_batch_read(reading): ...\n", point="watch")
+    install("acme-two", IMPORTS + "@hookimpl\ndef eden_batch_read(reading): ...\n", point="watch")
+    registry, caught = load()
+    found = [(entry.kind, entry.name, entry.origin.distribution, entry.options) for entry in registry.entries()]
+    assert found == [("observer", "watch", "acme-one", {}), ("observer", "watch", "acme-two", {})]
     assert caught == []
 
 

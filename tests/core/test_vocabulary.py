@@ -1,4 +1,5 @@
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -169,6 +170,19 @@ def test_letters_that_it_does_not_know_have_no_entry():
     vocabulary = Vocabulary.of(character_tokenizer("ACGTN"))
     assert vocabulary.table[ord("N")] >= 0
     assert vocabulary.table[ord("R")] == vocabulary.table[ord("a")] == -1
+
+
+def test_letters_that_it_fails_on_have_no_entry():
+    class Strict:
+        eos_id = 0
+        known: ClassVar = dict(zip("ACGT", range(1, 5), strict=True))
+
+        def tokenize(self, text):
+            return [self.known[letter] for letter in text]
+
+    vocabulary = Vocabulary.of(Strict())
+    assert vocabulary.table[ord("T")] == 4
+    assert vocabulary.table[ord("N")] == vocabulary.table[ord("a")] == -1
 
 
 def test_numpy_ids_of_specials_count():

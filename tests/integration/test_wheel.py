@@ -30,7 +30,9 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 def test_it_holds_what_it_should(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {f"{p}/py.typed" for p in ("eden_core", "eden_sqlite", "eden_reverse_complement", "eden_control_tags")}
+    plugins = ("eden_access_log", "eden_sqlite", "eden_reverse_complement", "eden_control_tags")
+    expected = {f"{package}/py.typed" for package in ("eden_core", *plugins)}
+    expected |= {f"eden_core/reporting/page.{kind}" for kind in ("html", "css", "js")}
     assert expected | {"eden_core/data/lambda_phage_NC_001416.fa.gz"} <= names
     assert ("eden_core/_kernels.so" in names) == (shutil.which("cc") is not None)
     assert not [name for name in names if name.startswith(("tests", "docs", "benchmarks", "plugins"))]

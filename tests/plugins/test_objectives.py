@@ -4,12 +4,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eden_core import Draws, EdenDataset, Picks, Ragged, Vocabulary, errors
+from eden_core.testing import ObjectiveTests
 from eden_objectives import Causal, MaskedLanguage
 
 NUCLEOTIDE = Vocabulary.of("nucleotide")
 MASK = NUCLEOTIDE.mask
 WINDOWS = st.lists(st.integers(0, 30), min_size=1, max_size=8)
 """bases of each window"""
+
+
+class TestCausal(ObjectiveTests):
+    capabilities = ()
+
+    def make_objective(self):
+        return Causal()
+
+
+class TestMaskedLanguage(ObjectiveTests):
+    capabilities = ("chooses",)
+
+    def make_objective(self):
+        return MaskedLanguage(mean_span=3)
 
 
 def chosen(lengths, base: str = "N", *, first: int = 0, epoch: int = 0, seed: int = 1, vocabulary=NUCLEOTIDE, **options):

@@ -7,10 +7,14 @@ from eden_reverse_complement import ReverseComplement
 
 
 class TestReverseComplement(TransformTests):
+    capabilities = ("augments",)
+
     def make_transform(self) -> Transform:
         return ReverseComplement(probability=0.5)
 
 
 class TestControlTags(TransformTests):
+    capabilities = ("prefixes",)
+
     def make_transform(self) -> Transform:
         return ControlTags()

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from eden_core import Ragged, SequenceStore, Windows, extract_sample_id, hookimpl
-from eden_core.errors import InputError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
+from eden_core.errors import RepeatedIdError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
 from eden_core.interfaces import ShardSummary
 from eden_core.sequence_ids import check_sample
+
+EDEN_INTERFACE = 1
 
 _DRAFT = "+"  # in front of a folder that is being written; no percent-encoded name has it
 
@@ -99,7 +101,7 @@ class TextFiles(SequenceStore):
 
 def _write(path: Path, bases: bytes) -> int:
     if path.exists():
-        raise InputError(f"a sequence id occurs more than once: {path.name} was written before")
+        raise RepeatedIdError(f"a sequence id occurs more than once: {path.name} was written before")
     with path.open("xb") as file:
         file.write(bases)
         file.flush()

@@ -5,11 +5,13 @@ import pytest
 from eden_text_files import TextFiles
 
 from eden_core import SequenceStore, Windows, extract_sample_id
-from eden_core.errors import InputError
+from eden_core.errors import RepeatedIdError
 from eden_core.testing import SequenceStoreTests
 
 
 class TestTextFiles(SequenceStoreTests):
+    capabilities = ("samples", "contigs", "writes", "removes")
+
     def make_store(self, location: Path, sequences: dict[str, bytes]) -> SequenceStore:
         store = TextFiles(str(location))
         for sample in {extract_sample_id(sequence_id) for sequence_id in sequences}:
@@ -29,6 +31,6 @@ def test_any_id_is_a_safe_file_name(tmp_path: Path, end: str) -> None:
 
 
 def test_an_id_that_repeats_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="more than once"):
+    with pytest.raises(RepeatedIdError, match="more than once"):
         TextFiles(str(tmp_path)).write_shard("S1", [("BCR__ECT-S1__1", b"A"), ("BCR__ECT-S1__1", b"C")])
     assert list(tmp_path.iterdir()) == []

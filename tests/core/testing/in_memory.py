@@ -1,21 +1,29 @@
-"""The smallest store, index and transform that keep the contracts."""
+"""The smallest store, index, transform, objective and executor that keep the contracts (an executor but for one clause)."""
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from eden_core import Draws, Ragged, SequenceBatch, SequenceStore, Tiling, Transform, WindowIndex, Windows
-from eden_core.errors import InputError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError, WindowOutOfRangeError
-from eden_core.interfaces import IndexSummary, ShardSummary
+from eden_core import Draws, Ragged, SequenceBatch, SequenceStore, Tiling, Transform, Vocabulary, WindowIndex, Windows
+from eden_core.errors import (
+    InputError,
+    RepeatedIdError,
+    SequenceNotFoundError,
+    ShardNotFoundError,
+    StaleIndexError,
+    WindowOutOfRangeError,
+)
+from eden_core.interfaces import ExecutorFactory, IndexSummary, Objective, ShardSummary
 from eden_core.sequence_ids import extract_sample_id
-from eden_core.testing import SequenceStoreTests, TransformTests, WindowIndexTests
+from eden_core.testing import ExecutorTests, ObjectiveTests, SequenceStoreTests, TransformTests, WindowIndexTests
 
 
 class MemoryStore(SequenceStore):
@@ -46,7 +54,10 @@ class MemoryStore(SequenceStore):
         yield pa.RecordBatch.from_pydict({"contig_id": ids, "length": [len(self.sequences[i]) for i in ids]})
 
     def write_shard(self, sample: str, sequences: Iterable[tuple[str, bytes]]) -> ShardSummary:
-        written = dict(sequences)
+        listed = list(sequences)
+        written = dict(listed)
+        if len(written) < len(listed):
+            raise RepeatedIdError(f"an id of {sample!r} comes twice")
         kept = {i: bases for i, bases in self.sequences.items() if extract_sample_id(i) != sample}
         self.sequences = {**kept, **written}
         return ShardSummary(sample, self.location, len(written), sum(map(len, written.values())))
@@ -183,3 +194,47 @@ class TrimTests(TransformTests):
 
     def make_transform(self) -> Transform:
         return self.transform_class()
+
+
+class Hide(Objective):
+    """Shows some bases, drawn at random, as the mask token, and asks for them."""
+
+    name: ClassVar[str] = "hide"
+    shifted: ClassVar[bool] = False
+    predicts_all: ClassVar[bool] = False
+
+    def __init__(self, share: float = 0.3) -> None:
+        self.share = share
+
+    def bind(self, vocabulary: Vocabulary) -> Self:
+        bound = type(self)(self.share)
+        bound.mask = vocabulary.mask
+        return bound
+
+    def choose(self, tokens: Ragged, draws: Draws) -> tuple[NDArray, NDArray]:
+        chosen = draws.uniform_per_base(self.name, tokens.lengths).values < self.share
+        return np.where(chosen, self.mask, tokens.values), chosen
+
+
+class HideTests(ObjectiveTests):
+    objective_class: ClassVar[type[Hide]] = Hide
+
+    def make_objective(self) -> Objective:
+        return self.objective_class()
+
+
+class Threads(ExecutorFactory):
+    """Two threads: right, but that tasks must run in other processes."""
+
+    name: ClassVar[str] = "threads"
+    workers = 2
+
+    def opened(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(2)
+
+
+class ThreadsTests(ExecutorTests):
+    executor_class: ClassVar[type[Threads]] = Threads
+
+    def make_executor(self) -> ExecutorFactory:
+        return self.executor_class()

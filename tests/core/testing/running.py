@@ -2,23 +2,43 @@
 
 import inspect
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from eden_core.testing.clauses import checks_of
 from eden_core.testing.suite import ContractSuite
 
 
-def label(plugin: type, check: str, *details: Any) -> str:
-    """Return the id of a fault: the plugin, the check and its parameters."""
-    parameters = details[0].values() if len(details) > 1 else ()
-    return "-".join([plugin.__name__, check.removeprefix("test_"), *map(str, parameters)])
+@dataclass(frozen=True)
+class Fault:
+    """A wrong implementation, the check that must find it, and what the check must say."""
 
+    suite: type[ContractSuite]
+    """that of the right implementation"""
+    wrong: type
+    check: str
+    complaint: str
+    """a pattern"""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """of the suite"""
 
-def checks_of(suite: type[ContractSuite]) -> set[str]:
-    """Return the names of a suite's checks."""
-    return {name for name in dir(suite) if name.startswith("test_")}
+    @property
+    def clause(self) -> str:
+        """The id of the clause that is broken."""
+        return checks_of(self.suite)[self.check].id_in(self.suite.kind)
+
+    def found(self, folder: Path) -> str:
+        """What the check says."""
+        parts = {f"{self.suite.kind}_class": self.wrong, **self.attributes}
+        return complaint(type(f"{self.wrong.__name__}Tests", (self.suite,), parts), self.check, folder, **self.parameters)
+
+    def __str__(self) -> str:
+        details = (self.wrong.__name__, self.check.removeprefix("test_"), *map(str, self.parameters.values()))
+        return "-".join([self.clause, *details])
 
 
 def complaint(suite: type[ContractSuite], check: str, folder: Path, **parameters: Any) -> str:
@@ -26,11 +46,10 @@ def complaint(suite: type[ContractSuite], check: str, folder: Path, **parameters
     instance = suite()
     with ExitStack() as stack:
         given = {"tmp_path": folder, **parameters}
-        for name in inspect.signature(getattr(instance, check)).parameters:
-            _resolve(instance, name, given, stack)
-        wanted = {name: given[name] for name in inspect.signature(getattr(instance, check)).parameters}
+        names = list(inspect.signature(getattr(instance, check)).parameters)
+        arguments = {name: _resolve(instance, name, given, stack) for name in names}
         try:
-            getattr(instance, check)(**wanted)
+            getattr(instance, check)(**arguments)
         except AssertionError as error:
             return str(error)
     pytest.fail(f"{check} finds nothing wrong with {suite.__name__}")

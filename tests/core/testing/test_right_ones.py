@@ -1,6 +1,13 @@
-"""The smallest right implementations pass every check."""
+"""The smallest right implementations pass every check, also with the smallest data."""
 
-from in_memory import JsonIndexTests, MemoryStore, MemoryStoreTests, TrimTests
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from in_memory import HideTests, JsonIndexTests, MemoryStore, MemoryStoreTests, ThreadsTests, Trim, TrimTests
+
+from eden_core import Ragged, Tiling
+from eden_core.testing.transforms import chosen_windows, example_batch
 
 
 class TestMemoryStore(MemoryStoreTests): ...
@@ -14,7 +21,64 @@ class TestThreadedStore(MemoryStoreTests):
     store_class = ThreadedStore
 
 
+class TestOneBase(MemoryStoreTests):
+    capabilities = ("samples", "contigs", "writes", "removes")
+
+    @pytest.fixture
+    def sequences(self):
+        return {"BCR__ECT-S__1": b"n"}
+
+    @pytest.fixture
+    def many_samples(self):
+        return {"BCR__ECT-S__1": b"N"}
+
+
 class TestJsonIndex(JsonIndexTests): ...
 
 
+class TestOneContig(JsonIndexTests):
+    capabilities = ("builds", "intervals")
+
+    @pytest.fixture
+    def contigs(self):
+        return [("BCR__ECT-S__1", 3)]
+
+    @pytest.fixture
+    def tilings(self):
+        return [Tiling(window_size=2, stride=1)]
+
+
 class TestTrim(TrimTests): ...
+
+
+class TrimAndWeigh(Trim):
+    def apply(self, batch, draws):
+        changed = super().apply(batch, draws)
+        ones = np.ones(changed.bases.values.size, np.float32)
+        return replace(changed, weights=changed.weights or Ragged(ones, changed.bases.offsets))
+
+
+class TestOneWindow(TrimTests):
+    transform_class = TrimAndWeigh
+    capabilities = ("augments", "prefixes", "weights")
+
+    @pytest.fixture
+    def batch(self):
+        return chosen_windows(example_batch(), [0])
+
+
+class TestHide(HideTests): ...
+
+
+class TestOneToken(HideTests):
+    capabilities = ("chooses",)
+
+    @pytest.fixture
+    def tokens(self):
+        return Ragged.from_rows([[65]], np.int64)
+
+
+class TestThreads(ThreadsTests):
+    @pytest.mark.xfail(reason="threads are no other processes", raises=AssertionError, strict=True)
+    def test_every_task_comes_back(self, tmp_path, numbers):
+        super().test_every_task_comes_back(tmp_path, numbers)

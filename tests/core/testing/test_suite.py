@@ -1,16 +1,19 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from in_memory import MemoryStoreTests, TrimTests
-from wrong_stores import UpperCase
+from running import complaint
+from wrong_stores import RefusesToWrite, UpperCase
 
 from eden_core.testing import SequenceStoreTests
 
 PLUGIN = """
 import pytest
 from in_memory import MemoryStore, MemoryStoreTests
-from wrong_stores import UpperCase
+from running import complaint
+from wrong_stores import RefusesToWrite, UpperCase
 
 class TestUpperCase(MemoryStoreTests):
     store_class = UpperCase
@@ -22,7 +25,9 @@ class TestUpperCase(MemoryStoreTests):
 
 
 def test_a_check_is_not_redefined_silently():
-    with pytest.raises(TypeError, match=r"TestMine redefines the check test_case_and_letters_are_kept.*xfail"):
+    with pytest.raises(
+        TypeError, match=r"TestMine redefines the check test_case_and_letters_are_kept of store\.letters-are-kept: .*xfail"
+    ):
 
         class TestMine(MemoryStoreTests):
             def test_case_and_letters_are_kept(self):
@@ -58,6 +63,25 @@ def test_a_check_may_be_expected_to_fail_and_inherited_so():
     type("TestMineToo", (TestMine,), {})
 
 
+def test_a_capability_that_there_is_not_is_refused_at_once():
+    with pytest.raises(
+        TypeError, match=r"TestMine.capabilities has \['flies'\]; a transform may have: augments, prefixes, weights"
+    ):
+        type("TestMine", (TrimTests,), {"capabilities": ("flies",)})
+
+
+def test_checks_of_what_is_not_declared_are_skipped_with_the_reason(tmp_path):
+    suite = type("TestMine", (MemoryStoreTests,), {"capabilities": ("samples",)})
+    reason = "store.shards-are-added: the capability 'writes' is not declared of MemoryStore"
+    with pytest.raises(pytest.skip.Exception, match=reason):
+        complaint(suite, "test_a_shard_is_added", tmp_path)
+
+
+def test_a_declared_capability_may_not_be_refused(tmp_path):
+    suite = type("TestMine", (MemoryStoreTests,), {"capabilities": ("writes",), "store_class": RefusesToWrite})
+    assert "it raised NotSupportedError: this store is read only" in complaint(suite, "test_a_shard_is_added", tmp_path)
+
+
 def test_own_checks_may_be_added():
     type("TestMine", (MemoryStoreTests,), {"test_of_my_own": lambda self: None})
 
@@ -74,5 +98,8 @@ def test_failures_speak_under_pytest(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", chosen, "test_mine.py"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "1 failed" in result.stdout, result.stdout + result.stderr
-    assert "bases must come as stored, case and letters kept: stored b'ACGTacgt', read b'ACGT'" in result.stdout
+    page = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text(encoding="utf-8")
+    shown = page.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert shown[0].startswith("store.letters-are-kept: ")
+    assert [line for line in shown if line not in result.stdout] == []
     assert UpperCase.__name__ in result.stdout

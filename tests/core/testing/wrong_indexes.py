@@ -1,15 +1,18 @@
-"""Indexes with one fault each."""
+"""Indexes with one fault each, and which check must find it."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-from in_memory import JsonIndex
+from in_memory import JsonIndex, JsonIndexTests
+from running import Fault
 
 from eden_core import Tiling, Windows
+from eden_core.errors import FormatError
 from eden_core.interfaces import IndexSummary
 
 
@@ -247,3 +250,136 @@ class KnownHereOnly(JsonIndex):
     def lookup(self, window_ids):
         self.rows = self.known[self.location]
         return super().lookup(window_ids)
+
+
+class Nameless(JsonIndex):
+    name = ""
+
+
+class CatchAll(JsonIndex):
+    def __init__(self, location, **options):
+        super().__init__(location)
+
+
+class OnAnOpenFile(JsonIndex):
+    """Reads through a file that stays open, and that forked children share."""
+
+    def __init__(self, location):
+        super().__init__(location)
+        self.file = Path(location).open("rb", buffering=0)  # noqa: SIM115 - the fault
+
+    def lookup(self, window_ids):
+        self.file.seek(window_ids.size)
+        return super().lookup(window_ids)
+
+    def close(self):
+        self.file.close()
+
+
+class OneThreadOnly(JsonIndex):
+    def lookup(self, window_ids):
+        first = self.__dict__.setdefault("thread", threading.get_ident())
+        if first != threading.get_ident():
+            raise RuntimeError("objects created in a thread can only be used in that same thread")
+        return super().lookup(window_ids)
+
+
+class KnowsOneLength(JsonIndex):
+    def contigs(self):
+        for number, batch in enumerate(super().contigs()):
+            at = batch.schema.get_field_index("length")
+            length = pa.array([None if number else 1], pa.int64())
+            yield batch.set_column(at, batch.schema.field(at), length)
+
+
+class FullWindows(JsonIndex):
+    """Knows how long sequences are, and answers with full windows all the same."""
+
+    def contigs(self):
+        for batch in super().contigs():
+            at = batch.schema.get_field_index("length")
+            yield batch.set_column(at, batch.schema.field(at), pa.array([1], pa.int64()))
+
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        return replace(found, lengths=np.full_like(found.lengths, self.tiling.window_size))
+
+
+class DigestsNothing(JsonIndex):
+    contigs_digest = 1
+
+
+class SeesDamageEverywhere(JsonIndex):
+    def check(self):
+        raise FormatError("it is damaged")
+
+
+class SeesNoDamage(JsonIndex):
+    def check(self):
+        pass
+
+
+class SaysTooLittle(JsonIndex): ...
+
+
+class SaysTooMuch(JsonIndex): ...
+
+
+ALL = tuple(capability.name for capability in JsonIndexTests.optional)
+
+
+def _fault(wrong, check, complaint, parameters=None, **attributes):
+    return Fault(JsonIndexTests, wrong, check, complaint, parameters or {}, attributes)
+
+
+FAULTS = [
+    _fault(NoTail, "test_windows_lie_where_the_tiling_says", "keep_tail=True.*; there are"),
+    _fault(NoMinimum, "test_windows_lie_where_the_tiling_says", "min_length=60.*; there are"),
+    _fault(StartsByWindowSize, "test_windows_lie_where_the_tiling_says", r"window \d+ lies in"),
+    _fault(NaturalOrder, "test_windows_lie_where_the_tiling_says", "byte order of their ids"),
+    _fault(SortedWindows, "test_any_order_and_repeats", "in the order asked"),
+    _fault(RepeatsOnce, "test_any_order_and_repeats", "repeats included"),
+    _fault(FirstIsShort, "test_windows_do_not_depend_on_company", "alone and in company"),
+    _fault(ListOfIds, "test_types_and_shapes", "must be a tuple"),
+    _fault(NumpyStrings, "test_types_and_shapes", "plain strings"),
+    _fault(FailsOnNothing, "test_no_windows", "answered with no windows"),
+    _fault(CountsFromTheEnd, "test_a_window_out_of_range_is_refused", "window -1 .* must raise", {"behind": None}),
+    _fault(PlainIndexError, "test_a_window_out_of_range_is_refused", "it raised IndexError", {"behind": 0}),
+    _fault(ForgetsTheTiling, "test_tiling_is_kept", "read back"),
+    _fault(StaysAsBuilt, "test_another_tiling_at_open_is_as_if_built_so", "its tiling is"),
+    _fault(WrongFirstWindow, "test_contigs_agree_with_lookup", "must give first_window and windows"),
+    _fault(ContigsByName, "test_contigs_agree_with_lookup", "in the order of their windows"),
+    _fault(FingerprintOfTheTiling, "test_other_builds_have_other_fingerprints", "differ where windows do"),
+    _fault(FingerprintOfTheFile, "test_equal_builds_have_equal_fingerprints", "the same for equal builds"),
+    _fault(PathInFingerprint, "test_fingerprint_is_stable", "free of paths"),
+    _fault(WritesInPlace, "test_a_failed_build_leaves_nothing", r"it left \['windows.json'\]"),
+    _fault(DeletesFirst, "test_a_failed_build_leaves_nothing", "index it was to replace whole"),
+    _fault(LeavesADraft, "test_a_failed_build_leaves_nothing", r"it left \['windows.json.tmp'\]"),
+    _fault(TakesAnyOrder, "test_unfit_contigs_are_refused", "fault 'unsorted'", {"fault": "unsorted"}),
+    _fault(ChecksWithinBatches, "test_unfit_contigs_are_refused", "fault 'repeated'", {"fault": "repeated"}),
+    _fault(ChecksWithinBatches, "test_unfit_contigs_are_refused", "'natural order'", {"fault": "natural order"}),
+    _fault(TakesNothing, "test_unfit_contigs_are_refused", "fault 'no window'", {"fault": "no window"}),
+    _fault(ReadsBehindIntervals, "test_windows_of_intervals_lie_in_them", "lengths are unknown", {"ends": "unknown"}),
+    _fault(IntervalsFromZero, "test_windows_of_intervals_lie_in_them", "must agree with lookup", {"ends": "known"}),
+    _fault(TakesAnyIntervals, "test_unfit_intervals_are_refused", "for overlapping intervals", {"fault": "overlapping"}),
+    _fault(TakesAnyIntervals, "test_unfit_intervals_are_refused", "for unsorted intervals", {"fault": "unsorted"}),
+    _fault(SharesItsAnswers, "test_answers_are_not_shared", "must not share memory"),
+    _fault(WrapsInPlace, "test_request_is_left_as_it_was", "must accept read-only arrays"),
+    _fault(ClosesForGood, "test_closes_twice_and_opens_again", "must open the files again"),
+    _fault(HoldsALambda, "test_pickles_before_the_first_use", "must pickle"),
+    _fault(KnownHereOnly, "test_works_in_a_spawned_process", "started by spawn"),
+    _fault(SortedWindows, "test_any_windows_are_those_of_a_list", "what a list would"),
+    _fault(StartsByWindowSize, "test_any_contigs_have_the_windows_of_a_list", "the windows of .* must lie where"),
+    _fault(KnowsOneLength, "test_lengths_are_known", "must give the length of every sequence"),
+    _fault(FullWindows, "test_lengths_are_known", "must have .* bases, not 100"),
+    _fault(DigestsNothing, "test_digests_tell_what_was_built", r"must be \(\d+, \d+\), not \(1, None\)"),
+    _fault(SeesDamageEverywhere, "test_a_whole_index_passes_the_check", "must not refuse an index that is whole"),
+    _fault(SeesNoDamage, "test_damage_is_found", "cut in half must raise FormatError; it raised JSONDecodeError"),
+    _fault(SaysTooLittle, "test_capabilities_are_as_declared", "'intervals' is not, and there it is", capabilities=("builds",)),
+    _fault(SaysTooMuch, "test_capabilities_are_as_declared", "'retiles' is declared, .* not there", capabilities=ALL),
+    _fault(Nameless, "test_name_and_location", "the class attribute `name`"),
+    _fault(CatchAll, "test_options_are_explicit", "'options' must be keyword-only"),
+    _fault(HoldsALambda, "test_pickles_after_the_first_use", "must pickle"),
+    _fault(OnAnOpenFile, "test_works_in_a_forked_process", "must open its own files"),
+    _fault(OneThreadOnly, "test_works_in_another_thread", "in another thread"),
+]

@@ -1,4 +1,4 @@
-"""Stores with one fault each."""
+"""Stores with one fault each, and which check must find it."""
 
 import io
 import threading
@@ -9,11 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-from in_memory import MemoryStore
+from in_memory import MemoryStore, MemoryStoreTests
+from running import Fault
 
 from eden_core import Ragged, Windows
-from eden_core.errors import FormatError
-from eden_core.interfaces import ShardSummary
+from eden_core.errors import FormatError, NotSupportedError
+from eden_core.interfaces import OptimizeSummary, ShardState, ShardSummary
 from eden_core.sequence_ids import extract_sample_id
 
 
@@ -307,3 +308,109 @@ class ListsEverySample(MemoryStore):
 class SeesDamageEverywhere(MemoryStore):
     def check_shard(self, sample):
         raise FormatError(f"{sample} is damaged")
+
+
+class LastOneWins(MemoryStore):
+    def write_shard(self, sample, sequences):
+        return super().write_shard(sample, dict(sequences).items())
+
+
+class SeesNoDamage(MemoryStore):
+    """Has a file, and never looks at it."""
+
+    def __init__(self, location, *, sequences=None):
+        super().__init__(location, sequences=sequences)
+        Path(location, "file").write_text("bases")
+
+    def check_shard(self, sample):
+        pass
+
+
+class WeighsNothing(MemoryStore):
+    def shard_state(self, sample):
+        return ShardState(sample, self.location, bytes=0)
+
+
+class RewritesEachTime(MemoryStore):
+    def optimize_shard(self, sample, target=None, *, force=False):
+        return OptimizeSummary(sample, self.location, rewritten=True, bytes_before=2, bytes_after=1)
+
+
+class OptimizesCaseAway(MemoryStore):
+    def optimize_shard(self, sample, target=None, *, force=False):
+        self.sequences = {i: bases.upper() for i, bases in self.sequences.items()}
+        return OptimizeSummary(sample, self.location, rewritten=False, bytes_before=2, bytes_after=1)
+
+
+class RefusesToWrite(MemoryStore):
+    def write_shard(self, sample, sequences):
+        raise NotSupportedError("this store is read only")
+
+
+class SaysTooLittle(MemoryStore): ...
+
+
+class SaysTooMuch(MemoryStore): ...
+
+
+ALL = tuple(capability.name for capability in MemoryStoreTests.optional)
+
+
+def _fault(wrong, check, complaint, parameters=None, **attributes):
+    return Fault(MemoryStoreTests, wrong, check, complaint, parameters or {}, attributes)
+
+
+FAULTS = [
+    _fault(OneBaseLate, "test_rows_are_the_bases_asked_for", r"sequence\[start : start \+ length\]"),
+    _fault(OneBaseLate, "test_any_windows_read_like_slices", r"sequence\[start : start \+ length\]"),
+    _fault(SortedRows, "test_rows_follow_the_request", "in the order of the windows"),
+    _fault(RepeatsOnce, "test_rows_follow_the_request", "repeats included"),
+    _fault(NarrowOffsets, "test_types_and_shapes", "offsets must be int64, not int32"),
+    _fault(SignedBases, "test_types_and_shapes", "values must be uint8, not int8"),
+    _fault(FailsOnNothing, "test_no_windows_give_no_rows", "no windows must be answered with no rows"),
+    _fault(PadsTheEnd, "test_rows_end_with_their_sequence", "end where its sequence ends, unpadded"),
+    _fault(EmptyBehindTheEnd, "test_a_start_behind_the_end_is_stale", "must raise StaleIndexError", {"behind": 0}),
+    _fault(PlainKeyError, "test_an_unknown_sequence_is_named", "SequenceNotFoundError", {"unknown": "contig"}),
+    _fault(NamelessError, "test_an_unknown_sequence_is_named", "must name it", {"unknown": "sample"}),
+    _fault(FollowsPaths, "test_hostile_ids_are_refused", "never become a path", {"hostile": "B__E-../../x__1"}),
+    _fault(FirstDecides, "test_rows_do_not_depend_on_company", "the same alone and in company"),
+    _fault(UpperCase, "test_case_and_letters_are_kept", "case and letters kept"),
+    _fault(SortsInPlace, "test_request_is_left_as_it_was", "must accept read-only arrays"),
+    _fault(KeepsAnswers, "test_answers_are_not_shared", "must not share memory"),
+    _fault(OneCacheForAll, "test_two_stores_do_not_mix", "another store's data"),
+    _fault(HoldsALock, "test_pickles_before_the_first_use", "must pickle; it raised TypeError"),
+    _fault(OnFiles, "test_pickles_after_the_first_use", "files open must pickle"),
+    _fault(OnFiles, "test_closes_twice_and_opens_again", "must open the files again"),
+    _fault(OnForgottenFiles, "test_open_files_are_bounded", "at most 256 files may stay open"),
+    _fault(OnForgottenFiles, "test_works_in_a_forked_process", "must open its own files"),
+    _fault(KnownHereOnly, "test_works_in_a_spawned_process", "started by spawn; there it raised KeyError"),
+    _fault(OneThreadOnly, "test_works_in_another_thread", "in another thread"),
+    _fault(SharedByThreads, "test_threads_may_read_at_once", r"8 threads .* must get their own rows"),
+    _fault(NamelessStore, "test_name_and_location", "the class attribute `name`"),
+    _fault(CatchAll, "test_options_are_explicit", "'options' must be keyword-only and listed by name"),
+    _fault(PathInFingerprint, "test_fingerprint_is_stable", "free of paths"),
+    _fault(FingerprintOfThisObject, "test_fingerprint_is_stable", "the same for every opening"),
+    _fault(NaturalOrder, "test_contigs_are_listed", "byte order within a shard"),
+    _fault(ForgetsAContig, "test_contigs_are_listed", "list each sequence once"),
+    _fault(SamplesAsTheyCame, "test_samples_are_listed", "each sample once, in byte order"),
+    _fault(SeesDamageEverywhere, "test_whole_shards_pass_the_check", "must not refuse"),
+    _fault(NarrowLengths, "test_contigs_are_listed", "length: int64"),
+    _fault(AddsToAShard, "test_a_shard_is_replaced", "outlived it"),
+    _fault(CountsWrongly, "test_a_shard_is_added", "ShardSummary must say"),
+    _fault(OneShardOnly, "test_a_shard_is_added", "that was added and those it had"),
+    _fault(RemembersItsSamples, "test_a_store_of_one_sample_grows", "must not think it has one sample"),
+    _fault(RemovesOneSequence, "test_a_shard_is_removed", "must remove all that the store had of a sample"),
+    _fault(WritesInPlace, "test_a_failed_shard_leaves_no_trace", "must leave the old shard whole"),
+    _fault(SwallowsErrors, "test_a_failed_shard_leaves_no_trace", "must pass on the error"),
+    _fault(LastOneWins, "test_a_repeated_id_is_refused", "it raised nothing"),
+    _fault(OneShardOnly, "test_any_writes_read_like_those_of_a_dict", "must read what a dict would"),
+    _fault(ListsEverySample, "test_contigs_of_a_sample_are_listed", "of that sample alone"),
+    _fault(SeesNoDamage, "test_damage_is_found", "must raise FormatError; it raised nothing"),
+    _fault(WeighsNothing, "test_state_of_shards", "the state of .* says 0"),
+    _fault(RewritesEachTime, "test_optimizing_keeps_the_bases", "must be left as it is"),
+    _fault(OptimizesCaseAway, "test_optimizing_keeps_the_bases", "must read what it read before"),
+    _fault(RefusesToWrite, "test_capabilities_are_as_declared", "'writes' is assumed, .* not there: mend RefusesToWrite"),
+    _fault(SaysTooLittle, "test_capabilities_are_as_declared", "'samples' is not, and there it is", capabilities=()),
+    _fault(SaysTooMuch, "test_capabilities_are_as_declared", "'checks' is declared, .* not there", capabilities=ALL),
+    _fault(LeavesFilesOpen, "test_open_files_are_bounded", "of 300 it left 300 open", max_open_files=1000),
+]

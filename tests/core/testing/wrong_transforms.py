@@ -1,10 +1,11 @@
-"""Transforms with one fault each."""
+"""Transforms with one fault each, and which check must find it."""
 
 import random
 from dataclasses import replace
 
 import numpy as np
-from in_memory import Trim
+from in_memory import Trim, TrimTests
+from running import Fault
 
 from eden_core import Ragged
 
@@ -64,7 +65,7 @@ class LeansOnTheFirst(Trim):
     """Gives every window the token that the first one's length gives."""
 
     def apply(self, batch, draws):
-        return with_tokens(super().apply(batch, draws), [int(batch.bases.lengths[0])] * len(batch.windows))
+        return with_tokens(super().apply(batch, draws), [int(batch.bases.lengths[:1].sum())] * len(batch.windows))
 
 
 class Counts(Trim):
@@ -132,3 +133,57 @@ class CatchAll(Trim):
 class FingerprintOfThisObject(Trim):
     def fingerprint(self):
         return f"trim {id(self)}"
+
+
+class AsManyAsWindows(Trim):
+    def prefix_lengths(self, windows):
+        return np.full(len(windows), len(windows))
+
+
+class NegativeWeights(Trim):
+    def apply(self, batch, draws):
+        changed = super().apply(batch, draws)
+        return replace(changed, weights=Ragged(np.full(changed.bases.values.size, -1, np.float32), changed.bases.offsets))
+
+
+class SaysTooLittle(Trim): ...
+
+
+class SaysTooMuch(Trim): ...
+
+
+ALL = tuple(capability.name for capability in TrimTests.optional)
+
+
+def _fault(wrong, check, complaint, **attributes):
+    return Fault(TrimTests, wrong, check, complaint, attributes=attributes)
+
+
+FAULTS = [
+    _fault(Lengthens, "test_never_lengthens", "gain none"),
+    _fault(WideBases, "test_types_and_shapes", "`bases` must be uint8, not int64"),
+    _fault(LosesAWindow, "test_types_and_shapes", "`bases` must have a row for each"),
+    _fault(FailsOnNothing, "test_no_windows", "batch without windows must be answered"),
+    _fault(NeedsWeights, "test_works_without_weights", "without loss weights must be accepted"),
+    _fault(OldWeights, "test_weights_go_with_the_bases", "must have the offsets of the bases"),
+    _fault(DropsWeights, "test_weights_go_with_the_bases", "must not be dropped"),
+    _fault(ChangesTheBatch, "test_the_batch_is_left_as_it_was", "must change a copy"),
+    _fault(LeansOnTheFirst, "test_windows_do_not_depend_on_company", "alone, in company"),
+    _fault(Counts, "test_is_deterministic", "keep no state"),
+    _fault(RollsItsOwnDice, "test_draws_are_the_only_chance", "must come from `draws`"),
+    _fault(RollsPythonsDice, "test_draws_are_the_only_chance", "must come from `draws`"),
+    _fault(AnnouncesTooMuch, "test_prefixes_grow_as_announced", "exactly prefix_lengths"),
+    _fault(PrefixInFront, "test_prefixes_grow_as_announced", "behind the prefix that is there"),
+    _fault(FloatLengths, "test_prefixes_grow_as_announced", "must be int64"),
+    _fault(ReordersWindows, "test_picks_and_windows_are_kept", "`windows` must be handed on"),
+    _fault(HoldsALambda, "test_pickles", "must pickle"),
+    _fault(BindsNothing, "test_bind_gives_a_transform", "must return a transform, not None"),
+    _fault(HidesAnOption, "test_options_are_explicit", "'least' must be kept"),
+    _fault(CatchAll, "test_options_are_explicit", "must be listed by name"),
+    _fault(FingerprintOfThisObject, "test_fingerprint", "equal fingerprints"),
+    _fault(LeansOnTheFirst, "test_any_batch_is_changed_window_by_window", "must be changed as each alone"),
+    _fault(AsManyAsWindows, "test_prefix_lengths_do_not_depend_on_company", "the same alone and in company"),
+    _fault(NegativeWeights, "test_weights_are_valid", "must be finite and 0 or more"),
+    _fault(SaysTooLittle, "test_capabilities_are_as_declared", "'augments' is not, and there it is", capabilities=()),
+    _fault(SaysTooMuch, "test_capabilities_are_as_declared", "'weights' is declared, .* not there", capabilities=ALL),
+]

@@ -10,6 +10,7 @@ from eden_core.testing import WindowIndexTests
 
 
 class TestArrowIndex(WindowIndexTests):
+    capabilities = ("builds", "intervals", "retiles", "lengths", "digests", "checks")
     io = "mmap"
 
     def make_index(self, location: Path, contigs: list[pa.RecordBatch], tiling: Tiling) -> WindowIndex:

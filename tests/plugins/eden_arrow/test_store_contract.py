@@ -9,6 +9,7 @@ from eden_core.testing import SequenceStoreTests
 
 
 class _Tests(SequenceStoreTests):
+    capabilities = ("samples", "contigs", "writes", "removes", "checks", "state")
     options: ClassVar[dict[str, Any]] = {}
     finished: ClassVar[bool] = True
     max_open_files = 128

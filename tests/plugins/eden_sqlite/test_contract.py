@@ -17,6 +17,8 @@ def _write(store: SqliteShards, sequences: dict[str, bytes]) -> None:
 
 
 class TestSqliteShards(SequenceStoreTests):
+    capabilities = ("samples", "contigs", "writes", "removes", "checks", "state", "optimizes")
+
     def make_store(self, location: Path, sequences: dict[str, bytes]) -> SequenceStore:
         store = SqliteShards(str(location))
         _write(store, sequences)
@@ -24,6 +26,8 @@ class TestSqliteShards(SequenceStoreTests):
 
 
 class TestSqliteIndex(WindowIndexTests):
+    capabilities = ("builds", "intervals", "digests", "checks")
+
     def make_index(self, location: Path, contigs: list[pa.RecordBatch], tiling: Tiling) -> WindowIndex:
         path = str(location / "windows.db")
         SqliteIndex.build(path, contigs, tiling)
