@@ -94,7 +94,7 @@ class BgzipFile:
     """The uncompressed bytes of a file that bgzip compressed.
 
     Args:
-        file: the compressed file, closed with this one.
+        file: the compressed file.
         pairs: where all its blocks but the first begin.
 
     Raises:
@@ -104,7 +104,6 @@ class BgzipFile:
 
     def __init__(self, file: PlainFile, pairs: NDArray[np.void]) -> None:
         self.path = file.path
-        self._file = file
         self._lock = Lock()
         self._compressed, self._uncompressed = pairs["compressed"], pairs["uncompressed"]
         last = (int(self._compressed[-1]), int(self._uncompressed[-1])) if pairs.size else (0, 0)
@@ -134,7 +133,7 @@ class BgzipFile:
             self._opened.seek(place)
             return bytes(self._opened.read(count))
         except OSError as error:
-            self._close()  # it reads no more after an error
+            self.close()  # it reads no more after an error
             if error.errno is None:
                 raise self._damage(offset) from error
             raise OSError(error.errno, os.strerror(error.errno), self.path) from error
@@ -145,11 +144,7 @@ class BgzipFile:
             into[target : target + count] = np.frombuffer(self.read(start, count), np.uint8)
 
     def close(self) -> None:
-        """Close the file; repeatable."""
-        self._close()
-        self._file.close()
-
-    def _close(self) -> None:
+        """Close what pysam opened; repeatable."""
         if self._opened is not None:
             with suppress(OSError):  # which tells of an error that was raised before
                 self._opened.close()

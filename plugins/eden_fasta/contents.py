@@ -32,7 +32,6 @@ class ChangedFileError(Exception):
 
 @dataclass
 class _Held:
-    stamp: Stamp
     sequences: SequenceFile
     users: int = 0
 
@@ -137,7 +136,7 @@ class StoreContents:
 
     def _held_at(self, path: str, stamp: Stamp) -> _Held:
         found = self._held.get(path)
-        if found is not None and found.stamp == stamp:
+        if found is not None and found.sequences.stamp == stamp and found.sequences.is_unchanged:
             self._held.move_to_end(path)
             return found
         if Stamp.of(path) != stamp:
@@ -147,7 +146,7 @@ class StoreContents:
         idle = [name for name, held in self._held.items() if not held.users]
         for name in idle[: max(0, len(self._held) + 1 - self._limit)]:
             self._held.pop(name).sequences.close()
-        self._held[path] = _Held(stamp, self._open(path))
+        self._held[path] = _Held(self._open(path))
         return self._held[path]
 
     def _found(self, sequence_ids: Sequence[str]) -> NDArray[Any] | None:

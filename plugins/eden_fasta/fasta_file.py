@@ -1,7 +1,6 @@
 """A FASTA file, plain or compressed with bgzip, and the index that samtools keeps of such a file."""
 
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +12,7 @@ from eden_core.errors import FormatError
 from eden_core.open_files import PlainFile
 from eden_fasta import bgzip, fai
 from eden_fasta.catalogue import Catalogue
-from eden_fasta.locations import Kept, Stamp
+from eden_fasta.locations import Kept
 from eden_fasta.scanning import Records, scanned
 from eden_fasta.sequence_file import Entries, Places, SequenceFile
 from eden_fasta.wrapped_lines import WrappedSequences
@@ -60,13 +59,10 @@ class FastaFile(SequenceFile):
     def __init__(self, path: str, kept: Kept, indexed_from: int = 0) -> None:
         super().__init__(path)
         self._kept, self._indexed_from = kept, indexed_from
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._stamp = Stamp.of(descriptor)
-        plain = PlainFile(path, descriptor, self._stamp.size)
         try:
-            self._bytes = self._uncompressed(plain)
+            self._bytes = self._uncompressed(self._file)
         except BaseException:
-            plain.close()
+            super().close()
             raise
 
     def entries(self) -> Entries:
@@ -92,6 +88,7 @@ class FastaFile(SequenceFile):
     def close(self) -> None:
         """Close the file."""
         self._bytes.close()
+        super().close()
 
     def _uncompressed(self, plain: PlainFile) -> PlainFile | bgzip.BgzipFile:
         head = plain.read(0, min(plain.size, 64))
@@ -102,7 +99,7 @@ class FastaFile(SequenceFile):
                 f"{self.path} is compressed with gzip, which must be read from its beginning to find anything: compress it "
                 f"with bgzip instead (gunzip -c {Path(self.path).name} | bgzip > …), or import it (eden import)"
             )
-        gzi = self._kept.newer(self.path + bgzip.SUFFIX, self._stamp)
+        gzi = self._kept.newer(self.path + bgzip.SUFFIX, self.stamp)
         if gzi is not None:
             try:
                 return bgzip.BgzipFile(plain, bgzip.read_gzi(gzi))
@@ -115,7 +112,7 @@ class FastaFile(SequenceFile):
 
     def _fitting_index(self) -> Path | None:
         """Return the index, written where there is none that fits; None: the file is too small for one."""
-        path = self._kept.newer(self.path + fai.SUFFIX, self._stamp)
+        path = self._kept.newer(self.path + fai.SUFFIX, self.stamp)
         if path is not None:
             try:
                 fai.check_fit(path, self._bytes)
@@ -123,7 +120,7 @@ class FastaFile(SequenceFile):
                 _log.info("%s is written anew: %s", path, error)
             else:
                 return path
-        if self._stamp.size < self._indexed_from:
+        if self.stamp.size < self._indexed_from:
             return None
         path = self._kept.target(self.path + fai.SUFFIX)
         fai.write_fai(path, self._scanned())

@@ -1,11 +1,15 @@
 """What the files of these stores have in common."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from eden_core.open_files import PlainFile
+from eden_fasta.locations import Stamp
 
 Places = NDArray[np.int64]
 
@@ -18,10 +22,21 @@ class SequenceFile(ABC):
 
     Args:
         path: where it lies.
+
+    Raises:
+        OSError: it cannot be opened.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.stamp = Stamp.of(self._descriptor)
+        self._file = PlainFile(path, self._descriptor, self.stamp.size)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nobody wrote to the file since it was opened."""
+        return Stamp.of(self._descriptor) == self.stamp
 
     @abstractmethod
     def entries(self) -> Entries:
@@ -55,6 +70,6 @@ class SequenceFile(ABC):
             FormatError: it is damaged.
         """
 
-    @abstractmethod
     def close(self) -> None:
         """Close it; repeatable."""
+        self._file.close()

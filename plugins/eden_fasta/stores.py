@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from eden_core.assembly import whole_number
 from eden_core.batch import Ragged, Windows, offsets_of
@@ -109,19 +110,30 @@ class FileStore(SequenceStore):
     def check_shard(self, sample: str) -> None:
         """Read all of a file, and compare what it holds with the table of ids."""
         contents = self._opened()
-        with contents.held(self._current(sample)) as sequences:
-            for names, rows in sequences.check():
-                try:
-                    listed, _ = contents.find(names)
-                except SequenceNotFoundError as error:
-                    raise FormatError(f"{sequences.path} is not as it was indexed: {error}") from error
-                fields = [name for name in rows.dtype.names or () if name not in {"digest", "check", "file", "checksum"}]
-                wrong = np.logical_or.reduce([rows[name] != listed[name] for name in fields])
-                if wrong.any():
-                    raise FormatError(
-                        f"{sequences.path} is not as it was indexed: sequence {names[int(np.argmax(wrong))]!r} lies in another "
-                        "place. Was it changed in place? Touch the file: then it is indexed anew"
-                    )
+        file = contents.file_of(check_sample(sample))
+        try:
+            with contents.held(file) as sequences:
+                for names, rows in sequences.check():
+                    self._check_places(sequences.path, names, rows)
+        except ChangedFileError as error:
+            raise FormatError(
+                f"{error} has changed since it was indexed, when it had {file.stamp.size:,} bytes. If that was meant, "
+                "list its contigs anew (eden contigs); if not, copy it again"
+            ) from error
+
+    def _check_places(self, path: str, names: list[str], rows: NDArray[Any]) -> None:
+        """Compare where sequences lie with where the table has them."""
+        try:
+            listed, _ = self._opened().find(names)
+        except SequenceNotFoundError as error:
+            raise FormatError(f"{path} is not as it was indexed: {error}") from error
+        fields = [name for name in rows.dtype.names or () if name not in {"digest", "check", "file", "checksum"}]
+        wrong = np.logical_or.reduce([rows[name] != listed[name] for name in fields])
+        if wrong.any():
+            raise FormatError(
+                f"{path} is not as it was indexed: sequence {names[int(np.argmax(wrong))]!r} lies in another place. Was it "
+                "changed in place? Touch the file: then it is indexed anew"
+            )
 
     def shard_state(self, sample: str) -> ShardState:
         """Look at the size of a file, and whether it is the one that was indexed."""
@@ -152,13 +164,6 @@ class FileStore(SequenceStore):
                 yield pa.RecordBatch.from_arrays([pa.array(names, pa.string()), lengths], schema=SCHEMA)
         finally:
             sequences.close()
-
-    def _current(self, sample: str) -> SourceFile:
-        contents = self._opened()
-        file = contents.file_of(check_sample(sample))
-        if Stamp.of(self._location().path(file.name)) != file.stamp:
-            contents.update()
-        return contents.file_of(sample)
 
     def _location(self) -> Location:
         return Location(self.location, self.names, self.name)

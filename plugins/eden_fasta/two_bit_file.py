@@ -6,7 +6,6 @@ blocks (the same), 0, and the bases, four a byte, the first in the highest bits,
 either byte order, but for the offsets of version 1, which are uint64.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from functools import cache
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
 from eden_core.kernels import gather, overlay
-from eden_core.open_files import PlainFile
 from eden_fasta.catalogue import Catalogue
 from eden_fasta.interval_blocks import BlockTables
 from eden_fasta.sequence_file import Entries, Places, SequenceFile
@@ -64,12 +62,10 @@ class TwoBitFile(SequenceFile):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._file = PlainFile(path, descriptor, os.fstat(descriptor).st_size)
         try:
             self._read_header()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _read_header(self) -> None:
@@ -120,10 +116,6 @@ class TwoBitFile(SequenceFile):
             for name, row in zip(names, rows, strict=True):
                 self._check_record(name, *(int(row[key]) for key in ("offset", "length", "n_blocks", "mask_blocks")))
             yield names, rows
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _indexed(self) -> Iterator[tuple[str, int]]:
         """Yield names and offsets."""
