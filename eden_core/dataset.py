@@ -151,7 +151,8 @@ class EdenDataset(Dataset[Batch]):
         super().__init__()
         self.seed, self.seq_length = whole_number("seed", seed), whole_number("seq_length", seq_length, least=1)
         _check_arguments(split, extra_keys, num_samples)
-        self.log_windows, self.log_dir = chosen_log(log_windows, log_dir)
+        chosen_log(log_windows, log_dir)
+        self.log_windows, self.log_dir = log_windows, log_dir
         self._observers = Observers()
         self.split = split
         self.num_samples = num_samples

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eden_core.assembly import chosen_log
 from eden_core.batch import Picks, Windows
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError, EdenError, PluginContractError
@@ -94,9 +95,8 @@ class Observers:
         """
         if self._process != os.getpid():
             process, data_rank = self._own_ranks()
-            reading = Reading(
-                dataset, dataset.split, process, data_rank if rank is None else rank, dataset.log_windows, dataset.log_dir
-            )
+            log = chosen_log(dataset.log_windows, dataset.log_dir)
+            reading = Reading(dataset, dataset.split, process, data_rank if rank is None else rank, *log)
             self._asked, self._process = _asked(reading), os.getpid()
             Finalize(self, _close, args=(self._asked,), exitpriority=10)  # also at the end of a worker, which has no atexit
         return bool(self._asked)
