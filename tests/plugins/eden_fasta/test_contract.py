@@ -22,7 +22,8 @@ class TestFasta(SequenceStoreTests):
     def make_store(self, location, sequences):
         for number, (sample, some) in enumerate(by_sample(sequences).items()):
             write_fasta(location / f"{sample}.fa", some, *((70, b"\n"), (61, b"\r\n"), (10**6, b"\n"))[number % 3])
-        FastaStore(str(location)).fingerprint()  # half of a FASTA file is FASTA: only one that was indexed is known to be cut
+        with FastaStore(str(location)) as store:  # half of a FASTA file is FASTA: only one that was indexed is known to be cut
+            store.fingerprint()
         return FastaStore(str(location))
 
 
