@@ -51,6 +51,8 @@ def variants(places: Prepared) -> dict[str, Work]:
         found[store] = places.dataset(store).batch
         if store != forms.SEED_FORMAT:
             found[f"{store}, reverse complement and tags"] = places.dataset(store, **TAGGED).batch
+        if store in forms.IN_PLACE:
+            continue
         found[f"{store}, first tenth of a contig"] = tenth(in_order, a_contig, last=False)
         found[f"{store}, last tenth of a contig"] = tenth(in_order, a_contig, last=True)
     seed = places.of(forms.SEED_FORMAT)
@@ -79,7 +81,7 @@ def loader_times(places: Prepared, rounds: int, seconds: float = 0.5) -> dict[tu
     floor = memory_floor(places.workload)
     streams = {}
     for store in places.stores:
-        if store != forms.SEED_FORMAT:
+        if store in Prepared.STORES and store != forms.SEED_FORMAT:
             for title, options in ((store, {}), (f"{store}, reverse complement and tags", TAGGED)):
                 for workers in WORKERS:
                     for size in MICRO_BATCHES:
@@ -129,7 +131,9 @@ def measure(given: argparse.Namespace) -> Section:
     """Measure everything."""
     torch.set_num_threads(1)
     say("files of the workload")
-    places = Prepared(given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True)
+    places = Prepared(
+        given.scratch, workloads.generate(given.scratch, "chromosomes", small=given.small), seed_format=True, in_place=True
+    )
     for store in places.stores:
         into_page_cache(places.of(store))
     blocks = block_times(places, given.rounds)
@@ -156,7 +160,7 @@ def _blocks_text(found: dict[str, list[float]], rounds: int, places: Prepared) -
     lines = [[name, spread(times), spread(ratios(times, found[FLOOR]))] for name, times in found.items()]
     return f"""## A row, one process, blocks of 64 rows in random order
 
-A hundred contigs of 5 Mb. {rounds} rounds; in a round each variant is the median of {BLOCKS} blocks. The floor copies the bases, widens them twice, writes mask and positions, into memory that was touched before. "{forms.SEED_FORMAT}" is made with Python's sqlite3, and read by Eden's store "sqlite-shards". {places.note}
+A hundred contigs of 5 Mb. {rounds} rounds; in a round each variant is the median of {BLOCKS} blocks. The floor copies the bases, widens them twice, writes mask and positions, into memory that was touched before. "{forms.SEED_FORMAT}" is made with Python's sqlite3, and read by Eden's store "sqlite-shards". "fasta", plain in lines of {forms.LINE} and compressed with bgzip, and "twobit" are read as they are, one file each. {places.note}
 
 {table(["what", "µs a row", "ratio to the floor"], lines)}"""
 

@@ -247,6 +247,36 @@ void eden_gather(const uint8_t *source, const int64_t *starts, const int64_t *co
     for (int64_t i = 0; i < n; i++) memcpy(out + places[i], source + starts[i], (size_t)counts[i]);
 }
 
+/* Copy stretches that are cut into lines without what ends these; `columns` are the bases of its line before each stretch.
+   Return the number of a stretch whose line ends (LF, or CR and LF) are not where they must be, or -1. */
+int64_t eden_unwrap(const uint8_t *source, const int64_t *starts, const int64_t *columns, const int64_t *line_bases,
+                    const int64_t *line_ends, const int64_t *counts, const int64_t *places, int64_t n, uint8_t *out) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *in = source + starts[i];
+        uint8_t *to = out + places[i];
+        int64_t left = counts[i], room = line_bases[i] - columns[i];
+        for (;;) {
+            int64_t count = left < room ? left : room;
+            memcpy(to, in, (size_t)count);
+            to += count;
+            if (!(left -= count)) break;
+            in += count + line_ends[i];
+            if (in[-1] != '\n' || (line_ends[i] == 2 && in[-2] != '\r')) return i;
+            room = line_bases[i];
+        }
+        if (memchr(out + places[i], '\n', (size_t)counts[i])) return i;
+    }
+    return -1;
+}
+
+/* Of the bytes of stretches, keep some bits and set others. */
+void eden_overlay(uint8_t *out, const int64_t *firsts, const int64_t *counts, int64_t n, int64_t keep, int64_t add) {
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t *at = out + firsts[i];
+        for (int64_t j = 0; j < counts[i]; j++) at[j] = (uint8_t)((at[j] & keep) | add);
+    }
+}
+
 /* Read stretches of a file as far as they are in the system's cache, and note which are there as a whole; return 0, or the
    number of the error that ended it. */
 int64_t eden_read_cached(int64_t file, const int64_t *starts, const int64_t *counts, const int64_t *places, int64_t n,

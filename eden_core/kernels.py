@@ -28,9 +28,9 @@ def _library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError:
         return None
-    for name in ("eden_spread", "eden_any", "eden_read_cached"):
+    for name in ("eden_spread", "eden_any", "eden_read_cached", "eden_unwrap"):
         getattr(library, name).restype = ctypes.c_int64
-    for name in ("eden_gather", "eden_spread_weights", "eden_flip", "eden_count_up", "eden_walk", "eden_mark"):
+    for name in ("eden_gather", "eden_spread_weights", "eden_flip", "eden_count_up", "eden_walk", "eden_mark", "eden_overlay"):
         getattr(library, name).restype = None
     return library
 
@@ -206,6 +206,67 @@ def gather(
         return
     for start, count, place in zip(starts.tolist(), counts.tolist(), places.tolist(), strict=True):
         out[place : place + count] = source[start : start + count]
+
+
+def unwrap(
+    source: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    line_bases: NDArray[np.int64],
+    line_ends: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    out: NDArray[np.uint8],
+    places: NDArray[np.int64],
+) -> int | None:
+    """Copy stretches of text that is cut into lines, without the line ends; that they lie within both arrays is not checked.
+
+    Args:
+        source: uint8 [n].
+        starts: int64 [W], where the stretches begin.
+        columns: int64 [W], bases of its line that lie before each.
+        line_bases: int64 [W], bases of a line.
+        line_ends: int64 [W], bytes that end it: 1 (LF) or 2 (CR and LF).
+        counts: int64 [W], bases of each stretch.
+        out: uint8, written.
+        places: int64 [W], where each goes.
+
+    Returns:
+        The number of a stretch whose lines do not end where they must, where there is one.
+    """
+    if _compiled is not None:
+        wrong = _compiled.eden_unwrap(
+            _at(source), _at(starts), _at(columns), _at(line_bases), _at(line_ends), _at(counts), _at(places), _n(starts.size),
+            _at(out),
+        )  # fmt: skip
+        return None if wrong < 0 else int(wrong)
+    for i, (start, column, line, end, count, place) in enumerate(
+        zip(*(each.tolist() for each in (starts, columns, line_bases, line_ends, counts, places)), strict=True)
+    ):
+        breaks = (column + count - 1) // line
+        ends = line - column + np.arange(breaks)[:, None] * (line + end) + np.arange(end)
+        stretch = source[start : start + count + breaks * end]
+        bases = np.delete(stretch, ends)
+        if (stretch[ends] != np.frombuffer(b"\r\n", np.uint8)[2 - end :]).any() or (bases == ord("\n")).any():
+            return i
+        out[place : place + count] = bases
+    return None
+
+
+def overlay(out: NDArray[np.uint8], firsts: NDArray[np.int64], counts: NDArray[np.int64], keep: int, add: int) -> None:
+    """Change the bytes of stretches of an array; that they lie within it is not checked.
+
+    Args:
+        out: uint8, changed.
+        firsts: int64 [k], where the stretches begin.
+        counts: int64 [k], their bytes.
+        keep: the bits that stay.
+        add: the bits that are set.
+    """
+    if _compiled is not None:
+        _compiled.eden_overlay(_at(out), _at(firsts), _at(counts), _n(firsts.size), _n(keep), _n(add))
+        return
+    for first, count in zip(firsts.tolist(), counts.tolist(), strict=True):
+        out[first : first + count] = out[first : first + count] & np.uint8(keep) | np.uint8(add)
 
 
 def read_cached(

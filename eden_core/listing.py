@@ -66,7 +66,7 @@ def list_contigs(
     Args:
         location: where the store lies.
         factory: where shards are read.
-        out: the table to write; None: `contigs.parquet` at the location.
+        out: the table to write; None: `listed_at(location)`.
         store: name of the store plugin.
         digests: whether bases are read, for all columns of `DETAILS`; without, the table has those of `LISTED`.
         force: whether an existing table is replaced.
@@ -80,7 +80,7 @@ def list_contigs(
         NotSupportedError: the store cannot list its samples or contigs.
     """
     started = time.perf_counter()
-    table = Path(absolute(location)) / CONTIGS if out is None else Path(absolute(out))
+    table = Path(absolute(listed_at(location) if out is None else out))
     with installed_plugins().store(store, str(location)) as opened:
         samples = list(opened.samples())
     if not samples:
@@ -92,6 +92,11 @@ def list_contigs(
         _write(draft, _written_parts(tasks, factory, progress, len(samples)), DETAILS if digests else LISTED, summary)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def listed_at(location: str | Path) -> Path:
+    """Return where the contigs of a store are listed unless said otherwise: in its folder, or in that of its file."""
+    return (Path(location) if Path(location).is_dir() else Path(location).parent) / CONTIGS
 
 
 def list_samples(task: ListingTask) -> str:

@@ -81,13 +81,13 @@ def kept_file(location: str, what: str, key: object, write: Write) -> Path:
     """
     name = f"{Path(location).name}.{what}-{digest_of(location.partition('://')[0] if '://' in location else '', key)}"
     places = [Path(location).parent / name] if "://" not in location else []
-    places.append(_cache() / f"{digest_of(os.path.abspath(location))}-{name}")  # noqa: PTH100 - resolves no links
+    places.append(cache_folder() / f"{digest_of(os.path.abspath(location))}-{name}")  # noqa: PTH100 - resolves no links
     found = next((place for place in places if place.is_file()), None)
     if found is not None:
         return found
     target = places[0] if os.access(places[0].parent, os.W_OK) else places[-1]
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target):
+    with locked_folder(target.parent):
         if not target.is_file():
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".eden-") as folder, atomic_path(target) as draft:
@@ -120,19 +120,21 @@ class GrowingArray:
         return np.empty(0, self._dtype) if empty else np.memmap(self._path, self._dtype, "r")
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of files that cannot lie where they belong; it may not be there yet."""
     given = os.environ.get(CACHE_VARIABLE)
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eden"
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    descriptor = os.open(target.parent, os.O_RDONLY)
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let the processes of one machine that make the same file in a folder wait for the first of them."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:  # a file system without locks: then several processes write the same bytes, each as a whole
-            _log.debug("%s cannot be locked", target.parent)
+            _log.debug("%s cannot be locked", folder)
         yield
     finally:
         os.close(descriptor)

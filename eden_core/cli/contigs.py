@@ -8,15 +8,16 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
-from eden_core.contigs import CONTIGS
-from eden_core.listing import list_contigs
+from eden_core.listing import list_contigs, listed_at
 from eden_core.manifest import store_plugin
 
 
 def contigs_command(
     *,
-    location: Annotated[Path, typer.Argument(help="Directory of the shards.", metavar="DIR")],
-    out: Annotated[Path | None, typer.Option(help="Table to write [default: DIR/contigs.parquet].", metavar="FILE")] = None,
+    location: Annotated[Path, typer.Argument(help="Directory of the shards, or the file.", metavar="STORE")],
+    out: Annotated[
+        Path | None, typer.Option(help="Table to write [default: contigs.parquet in that directory].", metavar="FILE")
+    ] = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
     digests: Annotated[bool, typer.Option("--digests", help="Read all bases, for digests and counts of letters.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing table.")] = False,
@@ -25,7 +26,7 @@ def contigs_command(
     scheduler: SchedulerOption = None,
 ) -> None:
     """List the contigs of a store without copying it, so that shards need no import."""
-    table = location / CONTIGS if out is None else out
+    table = listed_at(location) if out is None else out
     factory = executor_of(executor, workers, scheduler)
     with bar("samples") as progress:
         summary = list_contigs(
@@ -37,4 +38,4 @@ def contigs_command(
     print(f"  bases    {summary.bases:>16,}")
     print(f"  seconds  {summary.seconds:>16.2f}")
     shares = ["--train", "0.9", "--validation", "0.05", "--test", "0.05"]
-    print(f"next: {shlex.join(['eden', 'split', str(table), '--out', str(location), *shares])}")
+    print(f"next: {shlex.join(['eden', 'split', str(table), '--out', str(table.parent), *shares])}")

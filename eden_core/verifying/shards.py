@@ -169,7 +169,7 @@ class _SampleCheck:
             self._problem("contigs-table", what, self._relist, where=self._task.contigs, count=pc.sum(repeats).as_py())
         if self._task.only is None:
             named = samples_of(ids.combine_chunks())
-            other = pc.not_equal(named, self._sample)
+            other = pc.and_(pc.not_equal(named, self._sample), pc.not_equal(named, ""))  # reading tells whether "" will do
             if pc.any(other).as_py():
                 what = f"it puts {first_value(ids, other)!r} into sample {self._sample!r}, and the id names another"
                 self._problem("contigs-table", what, self._relist, where=self._task.contigs, count=pc.sum(other).as_py())

@@ -7,10 +7,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_arrow.contents import SamplePlace, StoreContents
-from eden_arrow.open_files import OpenFile
 from eden_arrow.reading import Stretches, copy_packed
 from eden_arrow.shard_files import ContentDigest, SampleBatch, is_packed, sample_batches
 from eden_core.errors import EdenError, FormatError
+from eden_core.open_files import OpenFile
 
 _PIECE = 1 << 24
 

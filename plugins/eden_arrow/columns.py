@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_arrow.open_files import PlainFile
 from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
+from eden_core.open_files import PlainFile
 
 _WIDTH = 8  # bytes of an int64, which all numbers and offsets are
 

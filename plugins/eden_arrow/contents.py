@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_arrow.folder import StoreFolder
-from eden_arrow.id_digests import digests_of
 from eden_arrow.id_table import ROW, IdTable, Sample, Shard
-from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.parts import open_part
+from eden_core.digest_table import digests_of
 from eden_core.errors import SequenceNotFoundError, ShardNotFoundError
+from eden_core.open_files import OpenFile, OpenFiles
 from eden_core.sequence_ids import sample_or_empty
 
 KNOWN = 2048

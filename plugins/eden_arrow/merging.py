@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from eden_arrow.folder import StoreFolder
 from eden_arrow.id_table import IdTable, Sample, Shard, samples_bytes
-from eden_arrow.id_table_writing import ROWS_IN_MEMORY, RowSorter, write_id_table
-from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.parts import Part, open_part, read_part, repeated_id
 from eden_arrow.sample_copies import Moved, copy_sample, holds_the_same, shard_of
 from eden_arrow.shard_files import ShardWriter, places_of_batches
 from eden_core.atomic import atomic_path, named_when_full
+from eden_core.digest_table_writing import ROWS_IN_MEMORY, RowSorter, write_digest_table
 from eden_core.errors import FormatError
+from eden_core.open_files import OpenFile, OpenFiles
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 
@@ -227,11 +227,11 @@ class _Merge:
     def _write_table(self) -> None:
         told = samples_bytes(self._new.samples, self._new.shards, self._next)
         target = self._folder.table
-        with named_when_full(target), RowSorter(target.with_name(f".{target.name}.tmp.bases.rows")) as rows:
+        with named_when_full(target), RowSorter(target.with_name(f".{target.name}.tmp.bases.rows"), IdTable.ROW) as rows:
             for some in self._rows():
                 rows.add(some)
             with atomic_path(target) as draft:
-                write_id_table(draft, rows, told, self._repeated)
+                write_digest_table(draft, IdTable, rows, told, self._repeated)
 
     def _rows(self) -> Iterator[NDArray[Any]]:
         """Yield the rows of the old table that stay, and those of the parts."""

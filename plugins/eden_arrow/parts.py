@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eden_arrow.folder import StoreFolder
-from eden_arrow.id_digests import digests_of
 from eden_arrow.id_table import IdTable, Sample, Shard, samples_bytes
-from eden_arrow.id_table_writing import RowSorter, write_id_table
-from eden_arrow.open_files import OpenFiles
 from eden_arrow.shard_files import SampleWriter, ShardWriter, sample_batches
 from eden_core.atomic import atomic_path, named_when_full
+from eden_core.digest_table import digests_of
+from eden_core.digest_table_writing import RowSorter, write_digest_table
 from eden_core.errors import FormatError, InputError, RepeatedIdError
+from eden_core.open_files import OpenFiles
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ def write_part(folder: StoreFolder, name: str, sequences: Iterable[tuple[str, by
     target = folder.part_table(name)
     with ExitStack() as held:
         with named_when_full(target), _draft(folder, target) as draft, _removed(folder.draft_of_bases(draft)) as bases:
-            with RowSorter(bases.with_name(f"{bases.name}.rows")) as rows:
+            with RowSorter(bases.with_name(f"{bases.name}.rows"), IdTable.ROW) as rows:
                 with ShardWriter(bases, packed=packed) as shard:
                     sample = SampleWriter(shard, rows).write(name, sequences)
                 _sync(bases)
                 place = folder.part_bases(name, sample.digest)
                 told = samples_bytes([sample], [Shard(folder.name_of(place), bases.stat().st_size, packed)], 0)
-                write_id_table(draft, rows, told, lambda two: repeated_id(two, [(bases, sample, packed)]))
+                write_digest_table(draft, IdTable, rows, told, lambda two: repeated_id(two, [(bases, sample, packed)]))
             held.enter_context(folder.locked())
             old = _bases_of(folder, name)
             bases.replace(place)
@@ -117,8 +117,8 @@ def remove_part(folder: StoreFolder, name: str, *, noted: bool) -> None:
     with folder.locked():
         old = _bases_of(folder, name)
         if noted:
-            with _draft(folder, target) as draft, RowSorter(draft.with_name(f"{draft.name}.rows")) as rows:
-                write_id_table(draft, rows, samples_bytes([], [], 0), lambda _two: AssertionError())
+            with _draft(folder, target) as draft, RowSorter(draft.with_name(f"{draft.name}.rows"), IdTable.ROW) as rows:
+                write_digest_table(draft, IdTable, rows, samples_bytes([], [], 0), lambda _two: AssertionError())
         else:
             target.unlink(missing_ok=True)
         if old is not None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_arrow.open_files import OpenFile
 from eden_arrow.two_bits import BLOCK, RUN, apply_runs, directory_bytes, unpacked
 from eden_core.batch import offsets_of
 from eden_core.errors import FormatError
+from eden_core.open_files import OpenFile
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_arrow.id_table import Sample, Shard
-from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.shard_files import BATCH_BYTES, ShardWriter, places_of_batches
+from eden_core.open_files import OpenFile, OpenFiles
 
 
 def holds_the_same(one: OpenFile, sample: Sample, other: OpenFile, there: Sample) -> bool:

@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eden_arrow.batch_places import BatchPlaces
-from eden_arrow.id_digests import digests_of
 from eden_arrow.id_table import ROW, Sample
-from eden_arrow.id_table_writing import RowSorter
-from eden_arrow.open_files import OpenFile, OpenFiles
 from eden_arrow.two_bits import packed as packed_values
+from eden_core.digest_table import digests_of
+from eden_core.digest_table_writing import RowSorter
 from eden_core.errors import FormatError, InputError
+from eden_core.open_files import OpenFile, OpenFiles
 
 BATCH_ROWS = 1 << 16
 BATCH_BYTES = 1 << 25

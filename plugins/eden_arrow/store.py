@@ -15,17 +15,18 @@ from eden_arrow.checking import check_sample_in_shard
 from eden_arrow.contents import SamplePlace, StoreContents
 from eden_arrow.folder import FOLDER, StoreFolder
 from eden_arrow.merging import merge_parts
-from eden_arrow.open_files import IO
 from eden_arrow.parts import remove_part, write_part
 from eden_arrow.reading import Stretches, copy_packed, copy_plain
 from eden_arrow.shard_files import sample_batches
 from eden_core.assembly import true_or_false, whole_number
 from eden_core.batch import Ragged, Windows, offsets_of
 from eden_core.contigs import SCHEMA
-from eden_core.errors import ConfigurationError, ShardNotFoundError, StaleIndexError
+from eden_core.errors import ConfigurationError, ShardNotFoundError
 from eden_core.interfaces import SequenceStore, ShardState, ShardSummary
+from eden_core.open_files import IO
 from eden_core.sequence_ids import check_sample
 from eden_core.sorting import sorted_batches
+from eden_core.window_bounds import bases_within
 
 _inherited: list[StoreContents] = []
 """what other processes opened: never used, and never closed, since the numbers of its files may be others' by now"""
@@ -94,10 +95,7 @@ class ArrowShards(SequenceStore):
             chosen = np.fromiter(map(numbers.__getitem__, ids), np.int64, len(ids))
             shards, rows = shards[chosen], rows[chosen]
         sizes = rows["length"].astype(np.int64)
-        starts = windows.starts
-        counts = np.minimum(windows.lengths, sizes - starts)
-        if counts.min() <= 0 or starts.min() < 0:
-            _refuse_stale(windows, sizes)
+        starts, counts = windows.starts, bases_within(windows, sizes)
         offsets = offsets_of(counts)
         values = np.empty(offsets[-1], np.uint8)
         some = Stretches(rows["offset"].astype(np.int64), sizes, rows["runs"].astype(np.int64), starts, counts, offsets[:-1])
@@ -212,14 +210,3 @@ class ArrowShards(SequenceStore):
 
     def _missing(self, path: str) -> str:
         return f"{path} is missing, and {self._folder.table} names it: copy the store again, or import anew"
-
-
-def _refuse_stale(windows: Windows, sizes: NDArray[np.int64]) -> None:
-    """Raise for windows that begin outside their sequence."""
-    wrong = (windows.starts < 0) | (windows.starts >= sizes)
-    if wrong.any():
-        i = int(np.argmax(wrong))
-        raise StaleIndexError(
-            f"the index asks for base {windows.starts[i]} of sequence {windows.sequence_ids[i]!r}, which has {sizes[i]}: it "
-            "was built for other sequences; build it again with eden-precompute"
-        )

@@ -14,7 +14,9 @@ def test_importing_the_core_is_light():
     assert not loaded & {"torch", "lightning", "polars", "transformers", "tokenizers", "megatron"}
 
 
-@pytest.mark.parametrize("plugin", ["eden_access_log", "eden_sqlite", "eden_reverse_complement", "eden_control_tags"])
+@pytest.mark.parametrize(
+    "plugin", ["eden_access_log", "eden_control_tags", "eden_fasta", "eden_reverse_complement", "eden_sqlite"]
+)
 def test_plugin_modules_import_neither_polars_nor_torch(plugin):
     assert not modules_after(f"import {plugin}") & {"polars", "torch", "lightning"}
 

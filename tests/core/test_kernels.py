@@ -201,3 +201,46 @@ def test_a_position_outside_what_is_permuted_is_refused():
         for n in (0, 5):
             with pytest.raises(ValueError, match="outside"):
                 kernels.walk(np.array([5], np.uint64), n, np.zeros(1, np.uint64), inverse=False)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 2), st.integers(0, 30), st.integers(1, 40)), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_unwrap_takes_line_ends_out(stretches, broken):
+    sources, wanted, numbers = [], [], []
+    for line, end, start, count in stretches:
+        bases = np.arange(start, start + count, dtype=np.uint8) + 65
+        lines = np.split(bases, range(line - start % line, count, line))
+        text = (b"\r\n"[2 - end :]).join(part.tobytes() for part in lines)
+        numbers.append((sum(map(len, sources)), start % line, line, end, count, sum(map(len, wanted))))
+        sources.append(text)
+        wanted.append(bases.tobytes())
+    source = np.frombuffer(b"".join(sources), np.uint8).copy()
+    starts, columns, lines, ends, counts, places = np.array(numbers, np.int64).T.copy()
+    wrong = next((i for i, text in enumerate(sources) if b"\n" in text), None) if broken else None
+    if broken:
+        source[source == ord("\n")] = ord("N")
+    for run in (kernels.unwrap, lambda *a: in_numpy(kernels.unwrap, *a)):
+        out = np.zeros(int(counts.sum()), np.uint8)
+        assert run(source, starts, columns, lines, ends, counts, out, places) == wrong
+        assert wrong is not None or out.tobytes() == b"".join(wanted)
+
+
+def test_unwrap_finds_a_line_end_within_a_line():
+    for run in (kernels.unwrap, lambda *a: in_numpy(kernels.unwrap, *a)):
+        one, out = (np.array([n], np.int64) for n in (1, 0)), np.zeros(4, np.uint8)
+        line_end, zero = one
+        assert run(np.frombuffer(b"AC\nG", np.uint8), zero, zero, 4 * line_end, line_end, 4 * line_end, out, zero) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 14)), max_size=5), st.integers(0, 255), st.integers(0, 255))
+def test_overlay_changes_bits_of_stretches(stretches, keep, add):
+    wanted = np.arange(64, dtype=np.uint8)
+    for first, count in stretches:
+        wanted[first : first + count] = [byte & keep | add for byte in wanted[first : first + count].tolist()]
+    firsts, counts = np.array(stretches, np.int64).reshape(-1, 2).T.copy()
+    for run in (kernels.overlay, lambda *a: in_numpy(kernels.overlay, *a)):
+        out = np.arange(64, dtype=np.uint8)
+        run(out, firsts, counts, keep, add)
+        assert np.array_equal(out, wanted)

@@ -9,7 +9,7 @@ from plain import write_seed_shard
 
 from eden_core.contigs import DETAILS
 from eden_core.errors import FormatError, InputError, OutputExistsError, ShardNotFoundError
-from eden_core.listing import LISTED, list_contigs
+from eden_core.listing import LISTED, list_contigs, listed_at
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +87,8 @@ def test_damage_is_an_error_and_leaves_nothing(tmp_path):
 def test_no_shards(tmp_path):
     with pytest.raises(ShardNotFoundError, match="no shards"):
         list_contigs(tmp_path, InThread())
+
+
+def test_the_table_of_a_file_lies_beside_it(tmp_path):
+    (tmp_path / "genome.fa").touch()
+    assert listed_at(tmp_path) == listed_at(tmp_path / "genome.fa") == tmp_path / "contigs.parquet"

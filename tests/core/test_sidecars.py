@@ -212,14 +212,14 @@ def test_others_wait_while_one_builds(location):
 
 
 def test_who_has_waited_does_not_build_again(location, monkeypatch):
-    lock = sidecars._locked
+    lock = sidecars.locked_folder
 
     def behind_another(target: Path):
-        monkeypatch.setattr(sidecars, "_locked", lock)
+        monkeypatch.setattr(sidecars, "locked_folder", lock)
         sidecar(location, "test", 1, numbers(3))
         return lock(target)
 
-    monkeypatch.setattr(sidecars, "_locked", behind_another)
+    monkeypatch.setattr(sidecars, "locked_folder", behind_another)
     assert sidecar(location, "test", 1, forbidden)["numbers"].tolist() == [0, 1, 2]
 
 

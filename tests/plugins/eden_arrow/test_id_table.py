@@ -3,11 +3,11 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from eden_arrow.id_digests import digests_of
-from eden_arrow.id_table import HEADER_BYTES, ROW, IdTable, Sample, Shard, samples_bytes
-from eden_arrow.id_table_writing import RowSorter, write_id_table
-from eden_arrow.open_files import OpenFiles
+from eden_arrow.id_table import ROW, IdTable, Sample, Shard, samples_bytes
+from eden_core.digest_table import HEADER_BYTES, digests_of
+from eden_core.digest_table_writing import RowSorter, write_digest_table
 from eden_core.errors import FormatError
+from eden_core.open_files import OpenFiles
 
 TOLD = samples_bytes([Sample("S1", 0, 0, 5000, 1, 2, 3, "0" * 32)], [Shard("00000.arrow", 5017, packed=True)], 1)
 
@@ -19,10 +19,10 @@ def rows_of(digests) -> np.ndarray:
 
 
 def written(path, digests, rows_in_memory=1000):
-    with RowSorter(path.with_suffix(".rows"), rows_in_memory) as rows:
+    with RowSorter(path.with_suffix(".rows"), IdTable.ROW, rows_in_memory) as rows:
         for some in np.array_split(rows_of(digests), max(1, len(digests) // 300)):
             rows.add(some)
-        write_id_table(path, rows, TOLD, lambda two: LookupError(two["offset"].tolist()))
+        write_digest_table(path, IdTable, rows, TOLD, lambda two: LookupError(two["offset"].tolist()))
     return path
 
 
@@ -123,9 +123,9 @@ def test_a_flipped_bit_is_an_error_and_gives_no_other_place(tmp_path, opened):
 def test_a_row_that_lies_outside_its_sample(tmp_path, opened, column, value, match):
     wrong = rows_of(digests_of(["a"]))
     wrong[column] = value
-    with RowSorter(tmp_path / "rows") as rows:
+    with RowSorter(tmp_path / "rows", IdTable.ROW) as rows:
         rows.add(wrong)
-        write_id_table(tmp_path / "table", rows, TOLD, AssertionError)
+        write_digest_table(tmp_path / "table", IdTable, rows, TOLD, AssertionError)
     table = opened(tmp_path / "table")
     for look in (lambda: table.find(digests_of(["a"])), lambda: list(table.chunks(10))):
         with pytest.raises(FormatError, match=match):

@@ -11,10 +11,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from eden_arrow.open_files import PlainFile
 from eden_arrow.store import ArrowShards
 from eden_arrow.two_bits import RUN
 from eden_core import EdenDataset, errors
+from eden_core.open_files import PlainFile
 from eden_core.testing.suite import count_open_files, windows_of
 from eden_sqlite.index import SqliteIndex
 

@@ -1,4 +1,4 @@
-"""Writing a table of ids: rows in any order, sorted in runs that fit into memory."""
+"""Writing a `DigestTable`: rows in any order, sorted in runs that fit into memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from eden_arrow.id_table import HEADER_BYTES, ROW, checksums, directory_of, header, leading_bits
+from eden_core.digest_table import HEADER_BYTES, DigestTable, checksums, directory_of, header, leading_bits
 
 ROWS_IN_MEMORY = 1 << 21
 """rows that are sorted at a time, 80 MiB"""
@@ -25,10 +25,13 @@ class RowSorter:
 
     Args:
         scratch: file for what memory does not hold, removed in the end.
+        row: the type of rows.
+        rows_in_memory: rows that are sorted at a time.
     """
 
-    def __init__(self, scratch: Path, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
+    def __init__(self, scratch: Path, row: np.dtype[np.void], rows_in_memory: int = ROWS_IN_MEMORY) -> None:
         self._scratch = scratch
+        self._row = row
         self._rows_in_memory = rows_in_memory
         self._waiting: list[NDArray[Any]] = []
         self._waiting_rows = 0
@@ -45,7 +48,7 @@ class RowSorter:
         self._scratch.unlink(missing_ok=True)
 
     def add(self, rows: NDArray[Any]) -> None:
-        """Add rows (`ROW` [n])."""
+        """Add rows, [n]."""
         self._waiting.append(rows)
         self._waiting_rows += rows.size
         self.rows += rows.size
@@ -71,28 +74,31 @@ class RowSorter:
             some = [last[firsts == number]]
             for bounds in self._runs:
                 first, end = int(bounds[number * step]), int(bounds[(number + 1) * step])
-                self._file.seek(first * ROW.itemsize)
-                some.append(np.fromfile(self._file, ROW, end - first))
+                self._file.seek(first * self._row.itemsize)
+                some.append(np.fromfile(self._file, self._row, end - first))
             yield _in_order(np.concatenate(some))
 
     def _sorted(self) -> NDArray[Any]:
-        found = _in_order(np.concatenate([np.empty(0, ROW), *self._waiting]))
+        found = _in_order(np.concatenate([np.empty(0, self._row), *self._waiting]))
         self._waiting, self._waiting_rows = [], 0
         return found
 
 
-def write_id_table(draft: Path, rows: RowSorter, samples: bytes, repeated: Callable[[NDArray[Any]], Exception]) -> None:
-    """Write a table of ids.
+def write_digest_table(
+    draft: Path, table: type[DigestTable], rows: RowSorter, tail: bytes, repeated: Callable[[NDArray[Any]], Exception]
+) -> None:
+    """Write a table.
 
     Args:
         draft: where to write.
-        rows: all of them.
-        samples: as `samples_bytes` gives them.
+        table: what kind of table it is.
+        rows: all of them, of its type.
+        tail: what its owner keeps there.
         repeated: gives the error to raise for two rows that have one digest.
     """
     bits = leading_bits(rows.rows)
     counts = np.zeros(2**bits, np.int64)
-    last = np.empty(0, ROW)
+    last = np.empty(0, table.ROW)
     with draft.open("wb") as file:
         file.write(bytes(HEADER_BYTES))
         for batch in rows.batches():
@@ -109,9 +115,9 @@ def write_id_table(draft: Path, rows: RowSorter, samples: bytes, repeated: Calla
         directory = directory_of(counts)
         file.write(directory.data)
         begin = file.tell()
-        file.write(samples)
+        file.write(tail)
         file.seek(0)
-        file.write(header(rows.rows, bits, begin, samples, directory))
+        file.write(header(table.MAGIC, rows.rows, bits, begin, tail, directory))
 
 
 def _in_order(rows: NDArray[Any]) -> NDArray[Any]:

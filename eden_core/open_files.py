@@ -74,7 +74,7 @@ class OpenFile(ABC):
 
     def _behind_end(self, offset: int) -> FormatError:
         return FormatError(
-            f"{self.path} ends before byte {offset}: it was cut short since it was opened; copy the store again, or import anew"
+            f"{self.path} ends before byte {offset}: it was cut short since it was opened; copy it again, or make it anew"
         )
 
 
