@@ -262,7 +262,7 @@ def _split_and_indexed(
     (out / MANIFEST).unlink(missing_ok=True)
     try:
         rules = chosen_rules(settings.split, imported.contigs, settings.tiling)
-        split = split_contigs(imported.contigs, out, rules, force=True)
+        split = split_contigs(imported.contigs, out, rules, tiling=settings.tiling, force=True)
     except EdenError:
         if not _made(out, settings.index):
             (out / _PLAN).unlink()  # other rules may then be tried without importing again
@@ -315,11 +315,6 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
     ]
     built = {}
     for task, outcome in run_tasks(run_task, tasks, executor):
-        if isinstance(outcome, InputError):
-            raise InputError(
-                f"{task.split.stem} cannot be indexed: {outcome}. Give it a larger share of the bases "
-                f"(--{task.split.stem}), or take a smaller --window-size"
-            ) from outcome
         if isinstance(outcome, EdenError | OSError):
             raise outcome
         built[task.split.stem] = outcome

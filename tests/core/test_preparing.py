@@ -234,3 +234,11 @@ def test_files_are_known_from_another_folder_too(here, monkeypatch):
     (here / "elsewhere").mkdir()
     monkeypatch.chdir(here / "elsewhere")
     assert run("../MG__s0.fa", "../MG__s1.fa", out="../out").unchanged
+
+
+def test_held_out_regions_too_short_for_a_window_are_told_before_anything_is_divided(here):
+    rules = SplitRules(0.8, 0.1, 0.1, by="region", block=3000, guard=1000)
+    with pytest.raises(errors.InputError, match=r"would have not one window.*of 8,192.*multiples of 7,992.*--window-size"):
+        run("genome.fa", rules=rules, tiling=Tiling(8192, 7992))
+    assert not list((here / "out").glob("*train*"))
+    assert run("genome.fa", rules=rules, tiling=Tiling(1024, 960)).imported.unchanged == 1
