@@ -203,7 +203,7 @@ def test_bos_and_eos_can_be_left_out(small):
     ],
 )
 def test_a_database_of_other_windows_is_refused(small, options, message):
-    with pytest.raises(ValueError, match=f"{message}.*eden-precompute"):
+    with pytest.raises(ValueError, match=f"{message}.*Follow the index with"):
         dataset(small, **options)
 
 
