@@ -7,7 +7,9 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
 from eden_core.manifest import index_place
@@ -196,10 +198,19 @@ def check_samples(index: WindowIndex, store: SequenceStore) -> None:
     Raises:
         ShardNotFoundError, SequenceNotFoundError, StaleIndexError, FormatError, OSError: what reading raises.
     """
+    store.read(first_bases(index, checked_windows(index)))
+
+
+def checked_windows(index: WindowIndex) -> NDArray[np.int64]:
+    """Return a window of each sample, of `CHECKED_SAMPLES` spread evenly where there are more, int64 [n]."""
     found = np.array(sorted(_windows_by_sample(index).values()), np.int64)
     count = min(found.size, CHECKED_SAMPLES)
-    some = found[np.arange(count) * found.size // count]
-    store.read(replace(index.lookup(some), lengths=np.ones(some.size, np.int64)))
+    return found[np.arange(count) * found.size // count]
+
+
+def first_bases(index: WindowIndex, window_ids: NDArray[np.int64]) -> Windows:
+    """Return the first base of windows, for a store to read."""
+    return replace(index.lookup(window_ids), lengths=np.ones(window_ids.size, np.int64))
 
 
 def _windows_by_sample(index: WindowIndex) -> dict[str, int]:

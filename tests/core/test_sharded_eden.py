@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -219,6 +220,13 @@ def test_a_database_without_short_windows_is_read_where_that_is_asked_for(small,
 def test_a_directory_without_shards_is_refused_at_once(small, tmp_path):
     with pytest.raises(ValueError, match="holds no shards at all"):
         dataset(small, sequence_db_dir=str(tmp_path))
+
+
+def test_a_shard_that_is_missing_is_told_at_once(small, tmp_path):
+    shutil.copytree(small.directory, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "S1")
+    with pytest.raises(ValueError, match=r"S1.*is missing"):
+        dataset(small, sequence_db_dir=str(tmp_path / "copy"))
 
 
 def test_a_window_whose_sequence_is_missing_is_an_error(small, tmp_path):
