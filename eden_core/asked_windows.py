@@ -73,10 +73,11 @@ def _arguments(tiling: Tiling, names: list[str], *, of_rows: bool) -> str:
 
 
 def _cut_as_asked(tiling: Tiling, asked: Mapping[str, int]) -> Tiling:
-    """Return the tiling that is asked for, with the stride that overlaps as much as now where none is, or one that leaves gaps."""
+    """Return the tiling that is asked for; windows overlap as much as now where no stride is, or one that leaves gaps."""
     window_size = asked.get("window_size", tiling.window_size)
     reserve = min(tiling.reserve, window_size - 1) if tiling.keep_tail else tiling.reserve
-    other = replace(tiling, **{**asked, "window_size": window_size, "reserve": reserve})
+    stride, min_length = asked.get("stride", tiling.stride), asked.get("min_length", tiling.min_length)
+    other = Tiling(window_size, stride, min_length, tiling.keep_tail, reserve)
     if "stride" not in asked or other.stride > other.row_bases:
         overlap = max(reserve if tiling.keep_tail else PLAIN_RESERVE, tiling.window_size - tiling.stride)
         other = replace(other, stride=min(max(1, window_size - overlap), other.row_bases))

@@ -198,7 +198,9 @@ class EdenDataset(Dataset[Batch]):
             ConfigurationError: the dataset has no `sources` that are mixed.
         """
         if self.mixture is None:
-            raise ConfigurationError("this dataset mixes no sources, so there is no mixture to go on with; it needs sources=[…]")
+            raise ConfigurationError(
+                "this dataset mixes no sources, so there is no mixture to go on with; it needs sources=[…]"
+            )
         self.parts = replace(self.parts, mixture=self.mixture.continued(anchor))
         self.reader = self.parts.reader
 

@@ -58,7 +58,8 @@ def split_contigs(
     Raises:
         ConfigurationError: `out` cannot be made.
         OutputExistsError: one of the files exists, without `force`.
-        InputError: the table cannot be used, repeats an id, or leaves a split empty or without a window; a pattern or cluster names no contig.
+        InputError: the table cannot be used, repeats an id, or leaves a split empty or without a window; a pattern or cluster
+            names no contig.
     """
     rules = rules or SplitRules()
     out = Path(out)
@@ -216,8 +217,8 @@ def _check_windows(contigs: str | Path, contig_lengths: NDArray[np.int64], divis
             why = why_no_window(tiling, int(here.sum()), int(parts.lengths[here].max()), intervals=True)
             raise InputError(
                 f"{contigs}: {SPLITS[place]} would have not one window: {why}. Give it a larger share of the bases "
-                f"(--{SPLITS[place]}), or 0 if you do not need it; or take a smaller --window-size, or --by region with a smaller "
-                "--guard"
+                f"(--{SPLITS[place]}), or 0 if you do not need it; or take a smaller --window-size, or --by region with a "
+                "smaller --guard"
             )
 
 

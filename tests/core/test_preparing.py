@@ -147,10 +147,9 @@ def test_a_damaged_manifest(here):
         EdenDataModule(data_dir="out", seq_length=128)
 
 
-def test_rules_that_say_what_must_not_be_divided_stay(here):
-    run("MG__s*.fa")
+def test_rules_that_say_what_must_not_be_divided_stay():
     for rules in (SplitRules(by="sample"), SplitRules(test_contigs=("c1",)), SplitRules(split_from="sample")):
-        assert chosen_rules(rules, here / "out" / "contigs.parquet", TILING) == rules
+        assert chosen_rules(rules, 60_000, 60_000, TILING) == rules
 
 
 def test_a_source_that_was_imported_anew_by_itself(here):

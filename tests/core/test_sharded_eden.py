@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain import COMPLEMENT, SEP, plain_reverse_complement, plain_row, write_seed_index
 from torch.utils.data import DataLoader
+from typer.testing import CliRunner
 
 import eden_core
 from eden_core import EdenDataModule, EdenDataset, errors
@@ -27,6 +28,7 @@ from eden_core.sharded_eden import (
     extract_sample_id,
     precompute_window_database,
 )
+from eden_core.sharded_eden.__main__ import app
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore:.*does not have many workers:UserWarning")
 
@@ -293,6 +295,11 @@ def test_the_functions_need_no_torch():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "eden_core.sharded_eden.windows" in loaded
     assert not {"torch", "lightning"} & set(loaded)
+
+
+def test_the_command_names_one_that_reads_tails(split, tmp_path):
+    done = CliRunner().invoke(app, ["precompute", str(split), str(tmp_path / "w.db"), "--window-size", "64", "--stride", "48"])
+    assert "never seen; eden-precompute --keep-tail reads them" in done.stdout
 
 
 def test_an_unknown_name_is_an_attribute_error():
