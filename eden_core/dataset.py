@@ -93,6 +93,8 @@ class EdenDataset(Dataset[Batch]):
 
     Raises:
         ConfigurationError: arguments that contradict each other or the index; the message has the numbers.
+        FormatError: the index is missing, damaged, or of another format.
+        PluginNotFoundError, PluginOptionError: no plugin has such a name, or the plugin no such option.
     """
 
     def __init__(
@@ -219,13 +221,21 @@ class EdenDataset(Dataset[Batch]):
         return len(self.omissions.kept(0)) if self.num_samples is None else self.num_samples
 
     def __getitem__(self, row: Any) -> Batch:
-        """Return one row for an int, a batch for a sequence of ints."""
+        """Return one row for an int (tensors [S]), a batch for a sequence of B ints (tensors [B, S]).
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
         if np.ndim(row) == 0:
             return RowViews(self.batch([operator.index(row)]))[0]
         return self.batch(row)
 
     def __getitems__(self, rows: Sequence[int]) -> RowViews:
-        """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy."""
+        """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy.
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
         return RowViews(self.batch(rows))
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64], *, observed: bool = True) -> Batch:
@@ -257,7 +267,7 @@ class EdenDataset(Dataset[Batch]):
 
     @staticmethod
     def collate_fn(rows: Sequence[Batch]) -> Batch:
-        """Return the batch of rows that one `__getitems__` gave, or of any others, stacked."""
+        """Return the batch (tensors [B, S]) of B rows (tensors [S]) that one `__getitems__` gave, or of any others, stacked."""
         if isinstance(rows, RowViews):
             return rows.batch
         stacked: Batch = default_collate(list(rows))
@@ -280,7 +290,11 @@ class EdenDataset(Dataset[Batch]):
         return self.reader.measured(picks) if measured else self.reader.locate(picks)
 
     def picks(self, rows: Sequence[int] | NDArray[np.int64]) -> Picks:
-        """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`)."""
+        """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`).
+
+        Raises:
+            WindowOutOfRangeError: a row is negative.
+        """
         return self.reader.order.pick(_row_numbers(rows))
 
     def tensors(

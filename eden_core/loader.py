@@ -63,6 +63,9 @@ class Pass:
 class EdenLoader:
     """Iterates over the micro-batches of one data-parallel rank.
 
+    A batch is a dict of tensors, as `EdenDataset.batch` gives it: `tokens`, `labels`, `position_ids` (int64 [B, S]) and
+    `loss_mask` (float32 [B, S]), B = `micro_batch_size`, S = the dataset's `seq_length`.
+
     Lightning takes it as it is; exact resume there needs `EdenDataModule`, which mends what Lightning counts.
 
     Each pass over a training dataset is the next epoch, in a new order; other splits begin anew at each pass. One pass runs at
