@@ -95,12 +95,15 @@ def test_columns_are_known_and_mapped_examples_keep_the_state(small):
     assert rows_of(after)[0] == 5
 
 
-@pytest.mark.parametrize(
-    "change", [lambda one: one.shuffle(seed=1), lambda one: one.set_epoch(1) or one], ids=["shuffle", "set_epoch"]
-)
-def test_another_order_than_edens_is_refused(small, change):
+@pytest.mark.parametrize("how", ["shuffle", "set_epoch"])
+def test_another_order_than_edens_is_refused(small, how):
+    rows = stream(small)
+    if how == "shuffle":
+        rows = rows.shuffle(seed=1)
+    else:
+        rows.set_epoch(1)
     with pytest.raises(errors.ConfigurationError, match="as many epochs"):
-        next(iter(change(stream(small))))
+        next(iter(rows))
 
 
 def test_shards_are_refused(small):
