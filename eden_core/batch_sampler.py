@@ -66,6 +66,20 @@ class EdenBatchSampler(Sampler[RowBlock]):
         return BatchesOfPass(self, self._number)
 
     @property
+    def batch_size(self) -> None:
+        """None: accelerate, which asks for it before it deals batches to processes, then deals them whole.
+
+        Raises:
+            ConfigurationError: the sampler gives the batches of one rank of several, so they must not be dealt once more.
+        """
+        sampler = self._run.sampler
+        if sampler.size > 1:
+            raise ConfigurationError(
+                f"these are the batches of rank {sampler.rank} of {sampler.size} already, and something is about to split them "
+                "between ranks once more: give EdenBatchSampler data_parallel=(0, 1), or do not prepare its DataLoader"
+            )
+
+    @property
     def epoch(self) -> int:
         """The epoch of the pass that is under way, or was the last, or will be the first."""
         return self._pass.epoch

@@ -156,6 +156,13 @@ def test_one_pass_at_a_time(small):
         next(first)
 
 
+def test_batches_of_one_rank_are_not_dealt_to_ranks_once_more(small):
+    """accelerate asks for the batch size before it deals batches to processes."""
+    assert of_sampler(small, data_parallel=(0, 1)).batch_sampler.batch_size is None
+    with pytest.raises(errors.ConfigurationError, match=r"rank 1 of 2 already.*data_parallel=\(0, 1\)"):
+        of_sampler(small, data_parallel=(1, 2)).batch_sampler.batch_size  # noqa: B018
+
+
 def test_a_state_of_other_data_is_refused(small):
     state = of_sampler(small).batch_sampler.state_dict()
     with pytest.raises(errors.ConfigurationError, match="seed was 42, is 43"):
