@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,17 +57,25 @@ def unbroken(genome, tmp_path_factory):
 
 @pytest.mark.parametrize(("size", "micro"), [(2, 2), (4, 1)])
 def test_any_number_of_ranks_sees_the_same_global_batches(genome, unbroken, tmp_path, size, micro):
-    train(genome, tmp_path, size, steps=200, micro=micro)
-    found = global_batches(tmp_path / "log")
-    assert len(found) == 200
-    assert found == unbroken[0]
+    train(genome, tmp_path, size, steps=40, micro=micro)
+    assert global_batches(tmp_path / "log") == {step: unbroken[0][step] for step in range(40)}
+
+
+@pytest.fixture(scope="module")
+def of_four_ranks(genome, tmp_path_factory) -> Path:
+    """The folder of a run of four ranks, with a checkpoint after its 14 steps."""
+    run = tmp_path_factory.mktemp("four") / "run"
+    train(genome, run, 4, steps=14, micro=2, save_every=14)
+    return run
 
 
 @pytest.mark.parametrize(("size", "micro", "workers"), [(2, 2, 2), (8, 1, 0)])
-def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(genome, unbroken, epoch_rows, tmp_path, size, micro, workers):
-    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
-    train(genome, tmp_path, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
-    found = global_batches(tmp_path / "log") | global_batches(tmp_path / "after")
+def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(
+    genome, unbroken, of_four_ranks, epoch_rows, tmp_path, size, micro, workers
+):
+    run = shutil.copytree(of_four_ranks, tmp_path / "run")
+    train(genome, run, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
+    found = global_batches(run / "log") | global_batches(run / "after")
     assert found == {step: unbroken[0][step] for step in range(33)}
     rows = [row for step in range(33) for row, _ in found[step]]
     whole = epoch_rows - epoch_rows % TOTAL
@@ -78,10 +87,10 @@ def test_lightning_s_model_parallel_strategy_says_which_ranks_share_their_rows(g
     assert found == [[[first + i, first + i + 1] for i in range(0, 20, 4)] for first in (0, 0, 2, 2)]
 
 
-def test_what_a_step_was_made_of_can_be_told_afterwards(genome, tmp_path):
-    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
-    train(genome, tmp_path, 2, steps=20, micro=1, resume=True, log="after", skip_rows=[[130, 140]])
-    starts = read_ledger(tmp_path)
+def test_what_a_step_was_made_of_can_be_told_afterwards(genome, of_four_ranks, tmp_path):
+    run = shutil.copytree(of_four_ranks, tmp_path / "run")
+    train(genome, run, 2, steps=20, micro=1, resume=True, log="after", skip_rows=[[130, 140]])
+    starts = read_ledger(run)
     assert [(start.step, start.data_parallel_size, start.micro_batch_size) for start in starts] == [(0, 4, 2), (14, 2, 1)]
     for log, steps in (("log", range(14)), ("after", range(14, 20))):
         for step in steps:
@@ -89,7 +98,7 @@ def test_what_a_step_was_made_of_can_be_told_afterwards(genome, tmp_path):
             blocks = rows_of_step(start, step, dataset_of(start))
             trained = [
                 [row for line in lines if line["step"] == step for row in line["rows"]]
-                for lines in ([json.loads(t) for t in p.read_text().splitlines()] for p in sorted((tmp_path / log).iterdir()))
+                for lines in ([json.loads(t) for t in p.read_text().splitlines()] for p in sorted((run / log).iterdir()))
             ]
             assert [block.rows.tolist() for block in blocks] == trained, step
 
