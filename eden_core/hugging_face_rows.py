@@ -35,7 +35,7 @@ class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says
         self._passes, self._epochs = passes, epochs
         dataset = passes.dataset
         self._extra = tuple(key for key in dataset.batches.extra_keys if key != _COUNTS)
-        first = self._examples(passes.sampler.block(0, 0, range(1)))[0]
+        first = self._examples(passes.sampler.block(0, 0, range(1)), observed=False)[0]
         self._features = Features({k: List(Value("int64")) if v.ndim else Value(str(v.dtype)) for k, v in first.items()})
 
     @property
@@ -76,10 +76,13 @@ class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says
     def __iter__(self) -> Iterator[tuple[str, Example]]:
         """Yield (key, example), from where the loaded state says."""
         state = self._state_dict
+        at_once = (
+            _BLOCK_ROWS if self._passes.dataset.observers() is None else 1
+        )  # who observes is told of rows as they are given
         this = Pass() if state is None or state["eden"] is None else self._restored(state["eden"])
         while this.epoch < self._epochs:
             done = 0
-            for block in self._passes.sampler.blocks(this.epoch, this.start, _BLOCK_ROWS):
+            for block in self._passes.sampler.blocks(this.epoch, this.start, at_once):
                 for row, example in zip(block.rows.tolist(), self._examples(block), strict=True):
                     done += 1
                     if state is not None:
@@ -99,9 +102,9 @@ class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says
         sampler = self._passes.sampler
         return state_of(self._passes.dataset, this.epoch, sampler.position(this.epoch, this.start, done), sampler.pitch)
 
-    def _examples(self, block: RowBlock) -> list[Example]:
+    def _examples(self, block: RowBlock, *, observed: bool = True) -> list[Example]:
         dataset = self._passes.dataset
-        batch = dataset.batch_of_run(block)
+        batch = dataset.batch_of_run(block, observed=observed)
         columns = model_inputs(batch, dataset) | {key: batch[key] for key in self._extra}
         arrays = {key: value.numpy() for key, value in columns.items()}
         return [{key: value[i] for key, value in arrays.items()} for i in range(block.rows.size)]

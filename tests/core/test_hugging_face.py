@@ -86,6 +86,14 @@ def test_a_state_of_one_rank_is_that_of_all(small):
     assert rows_of(after)[:2] == [8, 12]
 
 
+def test_the_access_log_has_the_rows_that_were_given(small, tmp_path):
+    rows = dataset(small, log_windows=True, log_dir=str(tmp_path))
+    take(iterable_dataset(rows), 5)
+    rows.close()
+    (log,) = tmp_path.glob("*.csv")
+    assert len(log.read_text().splitlines()) == 1 + 5
+
+
 def test_columns_are_known_and_mapped_examples_keep_the_state(small):
     streams = [stream(small, {"extra_keys": ("row_ids", "token_counts")}) for _ in range(2)]
     assert streams[0].column_names == ["input_ids", "labels", "attention_mask", "row_ids"]

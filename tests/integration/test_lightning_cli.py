@@ -110,6 +110,8 @@ data:
     - [12, {a: 1, b: 1}]
   extra_keys: [row_ids, source, token_counts]
   run_dir: ledger
+  log_windows: true
+  log_dir: logs
 """
 
 
@@ -136,6 +138,7 @@ def test_a_run_reads_the_rows_that_its_yaml_says_and_goes_on_from_a_checkpoint(c
     rows = EdenDataModule(**config["data"]).dataset("train")
     assert all(torch.equal(batch["tokens"], rows.batch(batch["row_ids"])["tokens"]) for batch in seen)
     assert Path("ledger/eden-run.jsonl").exists()
+    assert sum(len(path.read_text().splitlines()) - 1 for path in Path("logs").glob("window_access_train_*.csv")) == 16
     assert "data/ambiguous" in Path("run/lightning_logs/version_0/metrics.csv").read_text().splitlines()[0]
 
 
