@@ -1,7 +1,8 @@
 """EdenBatchSampler: the order of a run, for torch's DataLoader and torchdata's StatefulDataLoader."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch.utils.data import Sampler
@@ -10,7 +11,6 @@ from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.passes import Pass, Passes
 from eden_core.sampler import RowBlock
-from eden_core.state import State
 
 
 class EdenBatchSampler(Sampler[RowBlock]):
@@ -63,7 +63,7 @@ class EdenBatchSampler(Sampler[RowBlock]):
     def __iter__(self) -> "BatchesOfPass":
         """Return what gives the batches of the next epoch, or of the rest of the one that was loaded."""
         self._begin(self._next)
-        return BatchesOfPass(self, self._number)
+        return BatchesOfPass(partial(self._give, self._number), self._is_over)
 
     @property
     def batch_size(self) -> None:
@@ -84,12 +84,7 @@ class EdenBatchSampler(Sampler[RowBlock]):
         """The epoch of the pass that is under way, or was the last, or will be the first."""
         return self._pass.epoch
 
-    @property
-    def over(self) -> bool:
-        """Whether the last batch of a pass was asked for, and the next pass has not begun."""
-        return 0 < self._run.batches(self._pass) <= self._asked
-
-    def state_dict(self, batches: int | None = None) -> State:
+    def state_dict(self, batches: int | None = None) -> dict[str, Any]:
         """Return where reading stands, as `EdenLoader.state_dict` does: either goes on from it.
 
         Args:
@@ -98,7 +93,7 @@ class EdenBatchSampler(Sampler[RowBlock]):
         """
         return self._run.state(self._pass, self._asked if batches is None else batches)
 
-    def load_state_dict(self, state: State) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and any batch sizes.
 
         Raises:
@@ -110,17 +105,12 @@ class EdenBatchSampler(Sampler[RowBlock]):
 
     def set_epoch(self, epoch: int) -> None:
         """Begin the next pass with this epoch, unless reading is within this epoch already."""
-        within = self._pass.epoch if self._asked and not self.over else None
+        within = self._pass.epoch if self._asked and not self._is_over() else None
         if epoch not in {self._next.epoch, within}:
             self._next = Pass(epoch)
 
-    def give(self, number: int, batch: int) -> RowBlock:
-        """Return a batch of the pass that was begun as the `number`-th.
-
-        Raises:
-            StopIteration: it has no such batch.
-            ConfigurationError: another pass has begun meanwhile, or the sources of a mixture are used up.
-        """
+    def _give(self, number: int, batch: int) -> RowBlock:
+        """A batch of the pass that was begun as the `number`-th, or `StopIteration` where it has no such batch."""
         if number != self._number:
             raise ConfigurationError("this pass is over: another pass of the sampler has begun")
         if batch == 0:
@@ -133,6 +123,10 @@ class EdenBatchSampler(Sampler[RowBlock]):
         mixture = self._run.dataset.mixture
         return block if mixture is None else replace(block, anchor=mixture.anchor)
 
+    def _is_over(self) -> bool:
+        """Whether the last batch of a pass was asked for, and the next pass has not begun."""
+        return 0 < self._run.batches(self._pass) <= self._asked
+
     def _begin(self, this: Pass) -> None:
         self._pass = self._next = this
         self._number += 1
@@ -144,22 +138,26 @@ class BatchesOfPass(Iterator[RowBlock]):
 
     Its state tells `StatefulDataLoader` whether the pass was over: torchdata then iterates over what is left of it, nothing,
     before it begins the next.
+
+    Args:
+        give: gives the batch of a number, from 0 on.
+        is_over: says whether the last batch was given.
     """
 
-    def __init__(self, sampler: EdenBatchSampler, number: int) -> None:
-        self._sampler, self._number = sampler, number
+    def __init__(self, give: Callable[[int], RowBlock], is_over: Callable[[], bool]) -> None:
+        self._give, self._is_over = give, is_over
         self._given, self._over = 0, False
 
     def __next__(self) -> RowBlock:
         if self._over:
             raise StopIteration
-        block = self._sampler.give(self._number, self._given)
+        block = self._give(self._given)
         self._given += 1
         return block
 
     def state_dict(self) -> dict[str, bool]:
         """Return whether the pass is over; where it stands is the sampler's to say."""
-        return {"over": self._over or self._sampler.over}
+        return {"over": self._over or self._is_over()}
 
     def load_state_dict(self, state: dict[str, bool]) -> None:
         """Give nothing where the pass was over."""

@@ -12,7 +12,9 @@ from eden_core.tensors import TOKEN_COUNTS, Batch, expanded
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-IGNORED = -100
+__all__ = ["iterable_dataset", "model_inputs"]
+
+_IGNORED = -100
 """the label that the models of transformers leave out of the loss"""
 
 
@@ -49,9 +51,9 @@ def model_inputs(batch: Batch, dataset: EdenDataset) -> Batch:
         raise ConfigurationError(
             "a model that looks to both sides must not see padding: give the dataset extra_keys=('token_counts',)"
         )
-    labels = torch.where(mask == 1, batch["labels"], IGNORED)
+    labels = torch.where(mask == 1, batch["labels"], _IGNORED)
     if shifted:
-        labels = torch.cat([torch.full_like(labels[..., :1], IGNORED), labels[..., :-1]], -1)
+        labels = torch.cat([torch.full_like(labels[..., :1], _IGNORED), labels[..., :-1]], -1)
     inputs = {"input_ids": batch["tokens"], "labels": labels}
     if "cu_seqlens" in batch:
         return inputs | {"position_ids": batch["position_ids"]}

@@ -21,7 +21,7 @@ from eden_core.passes import Pass, Passes
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
 from eden_core.start_methods import check_start_method
-from eden_core.state import Restored, State
+from eden_core.state import Restored
 from eden_core.tensors import Batch, expanded
 from eden_core.waits import WaitMeter
 from eden_core.workers import WorkerPool
@@ -184,14 +184,14 @@ class EdenLoader:
                     raise ConfigurationError("this pass is over: another pass of the loader has begun, or it was closed")
         self._report()
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> dict[str, Any]:
         """Return where reading stands: plain numbers and strings, the same on every rank.
 
         Of a global batch that is not trained on as a whole, every row counts as unread.
         """
         return self._run.state(self._pass, min(self._done, self._trained() - self._trained_before))
 
-    def load_state_dict(self, state: State) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and workers and any batch sizes.
 
         Raises:
