@@ -90,6 +90,7 @@ def train(
     **data_options: Any,
 ) -> str:
     """Train to `steps` in the environment of torchrun; return a digest of the weights."""
+    torch.set_num_threads(1)  # as torchrun does: threads that wait for each other keep the processors from the other ranks
     folder = Path(run)
     (folder / log).mkdir(parents=True, exist_ok=True)
     callbacks = []
