@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import ranks
-from jobs.training import global_batches
+from jobs.training import SEQ_LENGTH, digests_of, global_batches
 from plain import write_seed_index, write_seed_shard
 
+from eden_core import EdenDataModule
 from eden_core.ledger import read_ledger
 from eden_core.replay import dataset_of, rows_of_step, start_of_step
 
@@ -48,17 +50,20 @@ def train(genome, run, size, **options) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(genome, tmp_path_factory):
-    """The global batches of 200 steps on one process, and a digest of the weights that they lead to."""
-    run = tmp_path_factory.mktemp("unbroken")
-    (weights,) = train(genome, run, 1, steps=200, micro=TOTAL)
-    return global_batches(run / "log"), weights
+def unbroken(genome) -> dict[int, list[tuple[int, str]]]:
+    """The global batches of 200 steps, as one loader gives them."""
+    data = EdenDataModule(
+        data_dir=str(genome), seq_length=SEQ_LENGTH, micro_batch_size=TOTAL, num_workers=0, rc_aug=True, extra_keys=("row_ids",)
+    )
+    loader = data.train_dataloader()
+    batches = islice((batch for _ in range(200) for batch in loader), 200)  # pass after pass
+    return {step: [*zip(b["row_ids"].tolist(), digests_of(b), strict=True)] for step, b in enumerate(batches)}
 
 
 @pytest.mark.parametrize(("size", "micro"), [(2, 2), (4, 1)])
 def test_any_number_of_ranks_sees_the_same_global_batches(genome, unbroken, tmp_path, size, micro):
     train(genome, tmp_path, size, steps=40, micro=micro)
-    assert global_batches(tmp_path / "log") == {step: unbroken[0][step] for step in range(40)}
+    assert global_batches(tmp_path / "log") == {step: unbroken[step] for step in range(40)}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(
     run = shutil.copytree(of_four_ranks, tmp_path / "run")
     train(genome, run, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
     found = global_batches(run / "log") | global_batches(run / "after")
-    assert found == {step: unbroken[0][step] for step in range(33)}
+    assert found == {step: unbroken[step] for step in range(33)}
     rows = [row for step in range(33) for row, _ in found[step]]
     whole = epoch_rows - epoch_rows % TOTAL
     assert sorted(rows[: 2 * whole]) == [*range(whole), *range(epoch_rows, epoch_rows + whole)]
@@ -127,10 +132,10 @@ def check_killed_run(run, begins, steps, unbroken):
 def test_a_run_killed_again_and_again_trains_on_the_rows_of_the_unbroken_one(genome, unbroken, tmp_path):
     said, found = killed_run(genome, tmp_path, kills=5, sizes=[2, 1, 4], steps=60, seed=3)
     assert sum("killed at step" in line for line in said) == 5
-    check_killed_run(tmp_path, found["begins"], 60, unbroken[0])
+    check_killed_run(tmp_path, found["begins"], 60, unbroken)
 
 
-def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, unbroken, tmp_path):
+def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, tmp_path):
     """Bit by bit: the same rows in the same order, with the optimizer that the checkpoint kept."""
     (weights,) = train(genome, tmp_path / "whole", 1, steps=40, micro=TOTAL)
     _, found = killed_run(genome, tmp_path / "killed", kills=2, sizes=[1], steps=40, seed=1)
@@ -166,9 +171,7 @@ def test_a_job_that_slurm_signals_goes_on_with_the_rows_that_it_was_not_trained_
     train(genome, tmp_path, 2, steps=40, micro=2, resume=True, log="after")
     after = global_batches(tmp_path / "after")
     assert min(after) >= 11, process.stderr
-    assert {step: batch for step, batch in before.items() if step < min(after)} | after == {
-        s: unbroken[0][s] for s in range(40)
-    }
+    assert {step: batch for step, batch in before.items() if step < min(after)} | after == {s: unbroken[s] for s in range(40)}
 
 
 @pytest.mark.slow
@@ -176,4 +179,4 @@ def test_a_job_that_slurm_signals_goes_on_with_the_rows_that_it_was_not_trained_
 def test_fifty_kills(genome, unbroken, tmp_path):
     said, found = killed_run(genome, tmp_path, kills=50, sizes=[2, 1, 4, 2], steps=200, seed=11)
     print("\n".join(said))
-    check_killed_run(tmp_path, found["begins"], 200, unbroken[0])
+    check_killed_run(tmp_path, found["begins"], 200, unbroken)
