@@ -23,6 +23,7 @@ from eden_core.order import Order
 from eden_core.parts import parts_of
 from eden_core.planning import Packing
 from eden_core.reader import BatchReader
+from eden_core.sampler import RowBlock
 from eden_core.source import Source
 from eden_core.tensors import Batch, BatchTensors, RowViews
 
@@ -230,13 +231,16 @@ class EdenDataset(Dataset[Batch]):
             return RowViews(self.batch([operator.index(row)]))[0]
         return self.batch(row)
 
-    def __getitems__(self, rows: Sequence[int]) -> RowViews:
+    def __getitems__(self, rows: Sequence[int] | RowBlock) -> RowViews:
         """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy.
+
+        Args:
+            rows: as `batch` takes them, or what `EdenBatchSampler` gives.
 
         Raises:
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
-        return RowViews(self.batch(rows))
+        return RowViews(self.batch_of_run(rows) if isinstance(rows, RowBlock) else self.batch(rows))
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64], *, observed: bool = True) -> Batch:
         """Return the batch of these rows, in the order asked. Where rows are left out, the others are numbered anew.
@@ -251,14 +255,23 @@ class EdenDataset(Dataset[Batch]):
         Raises:
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
-        numbers = self.omissions.rows(self._checked(rows))
-        encoded = self.reader.fetch(numbers)
-        repeated = np.zeros(numbers.size, bool)
-        batch = self.tensors(encoded, numbers, repeated)
+        return self.batch_of_run(RowBlock.of(self.omissions.rows(self._checked(rows))), observed=observed)
+
+    def batch_of_run(self, block: RowBlock, *, observed: bool = True) -> Batch:
+        """Return the batch of rows as they are numbered through the whole run, of any epoch and left out or not.
+
+        Args:
+            block: the rows.
+            observed: as for `batch`.
+        """
+        if block.anchor is not None and self.mixture is not None and block.anchor != self.mixture.anchor:
+            self.continue_mixture(block.anchor)
+        encoded = self.reader.fetch(block.rows)
+        batch = self.tensors(encoded, block.rows, block.repeated)
         observers = self.observers() if observed else None
         if observers is not None:
-            read = ReadRows.of(encoded, numbers, repeated, self.reader.layout.used(encoded))
-            observers.tell(read.batch(0, numbers.size, None, None))
+            read = ReadRows.of(encoded, block.rows, block.repeated, self.reader.layout.used(encoded))
+            observers.tell(read.batch(0, block.rows.size, None, None))
         if self.batches.attention_mask:
             batch = self.batches.masked(batch, self.seq_length, causal=self.reader.objective.shifted)
         if self.batches.pad_to_multiple_of is None:
