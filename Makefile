@@ -28,7 +28,7 @@ lint: install
 	MYPYPATH=plugins:docs/example-plugin $(BIN)/mypy docs/example-plugin/eden_text_files docs/example-plugin/tests
 
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html"
 
 bench: install

@@ -19,6 +19,7 @@ from eden_core.torch_side import loaded
 from eden_core.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from eden_core.batch_sampler import EdenBatchSampler
     from eden_core.datamodule import EdenDataModule
     from eden_core.dataset import EdenDataset
     from eden_core.loader import EdenLoader
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Draws",
+    "EdenBatchSampler",
     "EdenDataModule",
     "EdenDataset",
     "EdenLoader",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _TORCH_SIDE = {
+    "EdenBatchSampler": "eden_core.batch_sampler",
     "EdenDataModule": "eden_core.datamodule",
     "EdenDataset": "eden_core.dataset",
     "EdenLoader": "eden_core.loader",

@@ -19,9 +19,10 @@ class Ragged(Generic[Item]):
         values: all rows, one after another, shape [total].
         offsets: int64, shape [rows + 1]; row i is `values[offsets[i]:offsets[i + 1]]`.
 
-    >>> r = Ragged.from_rows([[1, 2], [], [3]], np.int64)
-    >>> len(r), r[0], r.lengths
-    (3, array([1, 2]), array([2, 0, 1]))
+    Examples:
+        >>> r = Ragged.from_rows([[1, 2], [], [3]], np.int64)
+        >>> len(r), r[0], r.lengths
+        (3, array([1, 2]), array([2, 0, 1]))
     """
 
     values: NDArray[Item]

@@ -39,6 +39,9 @@ class EdenDataModule(lightning.LightningDataModule):
     rows come in index order (packed ones in the order of the plan). Whatever is given and contradicts the index, the Trainer or
     the ranks is an error.
 
+    A batch is a dict: `tokens`, `labels`, `position_ids` (int64 [B, S]) and `loss_mask` (float32 [B, S]),
+    B = `micro_batch_size`, S = `seq_length`, with what `create_attention_mask`, `packing` and `extra_keys` add.
+
     Args:
         store: name of a store plugin, or an open store; None: that of `data_dir`, else "sqlite-shards".
         index: name of an index plugin; None: that of `data_dir`, else "sqlite".
@@ -205,6 +208,11 @@ class EdenDataModule(lightning.LightningDataModule):
         """Check that what the stage reads can be read, on many nodes at once, if need be.
 
         Nothing is written but what packing keeps beside an index.
+
+        Raises:
+            ConfigurationError: an argument contradicts the index.
+            FormatError: an index or a shard is missing, damaged, or of another format.
+            ShardNotFoundError: the store lacks samples of the index; at most 256 are looked for.
         """
         stage = None if self.trainer is None else self.trainer.state.fn
         for split in self._splits_of(stage):
@@ -217,6 +225,10 @@ class EdenDataModule(lightning.LightningDataModule):
 
         Args:
             stage: "fit", "validate", "test" or "predict"; None: every split that has an index.
+
+        Raises:
+            ConfigurationError: an argument contradicts the index or the Trainer, or a split has no index.
+            FormatError: an index is missing, damaged, or of another format.
         """
         for split in self._splits_of(stage):
             self.dataset(split)
@@ -232,7 +244,11 @@ class EdenDataModule(lightning.LightningDataModule):
                     self.dataset("train").continue_mixture(Anchor())
 
     def train_dataloader(self) -> EdenLoader:
-        """Return the training loader; made anew, it goes on with the next epoch."""
+        """Return the training loader; made anew, it goes on with the next epoch.
+
+        Raises:
+            ConfigurationError: sizes that do not divide, or no training index.
+        """
         before = self._loaders.get("train")
         trainer: Any = self.trainer
         options: dict[str, Any] = {"drop_last": self.arguments["drop_last"], "global_batch_size": self._step_rows()}
@@ -250,11 +266,19 @@ class EdenDataModule(lightning.LightningDataModule):
         return self._loader("validation", drop_last=False) if self._has("validation") else []
 
     def test_dataloader(self) -> EdenLoader:
-        """Return the test loader."""
+        """Return the test loader.
+
+        Raises:
+            ConfigurationError: there is no test index.
+        """
         return self._loader("test", drop_last=False)
 
     def predict_dataloader(self) -> EdenLoader:
-        """Return the prediction loader."""
+        """Return the prediction loader.
+
+        Raises:
+            ConfigurationError: there is no index of windows to predict.
+        """
         return self._loader("predict", drop_last=False)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

@@ -23,6 +23,7 @@ from eden_core.order import Order
 from eden_core.parts import parts_of
 from eden_core.planning import Packing
 from eden_core.reader import BatchReader
+from eden_core.sampler import RowBlock
 from eden_core.source import Source
 from eden_core.tensors import Batch, BatchTensors, RowViews
 
@@ -93,6 +94,8 @@ class EdenDataset(Dataset[Batch]):
 
     Raises:
         ConfigurationError: arguments that contradict each other or the index; the message has the numbers.
+        FormatError: the index is missing, damaged, or of another format.
+        PluginNotFoundError, PluginOptionError: no plugin has such a name, or the plugin no such option.
     """
 
     def __init__(
@@ -226,14 +229,25 @@ class EdenDataset(Dataset[Batch]):
         return len(self.omissions.kept(0)) if self.num_samples is None else self.num_samples
 
     def __getitem__(self, row: Any) -> Batch:
-        """Return one row for an int, a batch for a sequence of ints."""
+        """Return one row for an int (tensors [S]), a batch for a sequence of B ints (tensors [B, S]).
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
         if np.ndim(row) == 0:
             return RowViews(self.batch([operator.index(row)]))[0]
         return self.batch(row)
 
-    def __getitems__(self, rows: Sequence[int]) -> RowViews:
-        """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy."""
-        return RowViews(self.batch(rows))
+    def __getitems__(self, rows: Sequence[int] | RowBlock) -> RowViews:
+        """Return rows that any collate function accepts, and that `collate_fn` turns into their batch without a copy.
+
+        Args:
+            rows: as `batch` takes them, or what `EdenBatchSampler` gives.
+
+        Raises:
+            WindowOutOfRangeError: a row outside 0 … len - 1.
+        """
+        return RowViews(self.batch_of_run(rows) if isinstance(rows, RowBlock) else self.batch(rows))
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64], *, observed: bool = True) -> Batch:
         """Return the batch of these rows, in the order asked. Where rows are left out, the others are numbered anew.
@@ -248,14 +262,23 @@ class EdenDataset(Dataset[Batch]):
         Raises:
             WindowOutOfRangeError: a row outside 0 … len - 1.
         """
-        numbers = self.omissions.rows(self._checked(rows))
-        encoded = self.reader.fetch(numbers)
-        repeated = np.zeros(numbers.size, bool)
-        batch = self.tensors(encoded, numbers, repeated)
+        return self.batch_of_run(RowBlock.of(self.omissions.rows(self._checked(rows))), observed=observed)
+
+    def batch_of_run(self, block: RowBlock, *, observed: bool = True) -> Batch:
+        """Return the batch of rows as they are numbered through the whole run, of any epoch and left out or not.
+
+        Args:
+            block: the rows.
+            observed: as for `batch`.
+        """
+        if block.anchor is not None and self.mixture is not None and block.anchor != self.mixture.anchor:
+            self.continue_mixture(block.anchor)
+        encoded = self.reader.fetch(block.rows)
+        batch = self.tensors(encoded, block.rows, block.repeated)
         observers = self.observers() if observed else None
         if observers is not None:
-            read = ReadRows.of(encoded, numbers, repeated, self.reader.layout.used(encoded))
-            observers.tell(read.batch(0, numbers.size, None, None))
+            read = ReadRows.of(encoded, block.rows, block.repeated, self.reader.layout.used(encoded))
+            observers.tell(read.batch(0, block.rows.size, None, None))
         if self.batches.attention_mask:
             batch = self.batches.masked(batch, self.seq_length, causal=self.reader.objective.shifted)
         if self.batches.pad_to_multiple_of is None:
@@ -264,7 +287,7 @@ class EdenDataset(Dataset[Batch]):
 
     @staticmethod
     def collate_fn(rows: Sequence[Batch]) -> Batch:
-        """Return the batch of rows that one `__getitems__` gave, or of any others, stacked.
+        """Return the batch (tensors [B, S]) of B rows (tensors [S]) that one `__getitems__` gave, or of any others, stacked.
 
         Raises:
             ConfigurationError: there are no rows to stack.
@@ -293,7 +316,11 @@ class EdenDataset(Dataset[Batch]):
         return self.reader.measured(picks) if measured else self.reader.locate(picks)
 
     def picks(self, rows: Sequence[int] | NDArray[np.int64]) -> Picks:
-        """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`)."""
+        """Return which windows make rows of the run: window, epoch and source of each, and its row (by its place in `rows`).
+
+        Raises:
+            WindowOutOfRangeError: a row is negative.
+        """
         return self.reader.order.pick(_row_numbers(rows))
 
     def tensors(

@@ -1,10 +1,9 @@
 """EdenLoader: the batches of one rank, in order, read ahead by workers."""
 
 import logging
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,12 @@ from eden_core.dataset import EdenDataset
 from eden_core.encoded import EncodedBatch
 from eden_core.errors import ConfigurationError
 from eden_core.handing_out import Observers, ReadRows
-from eden_core.parallel import FirstBatch, compare_ranks, data_parallel_rank, digest_of_batch, is_distributed
+from eden_core.parallel import FirstBatch, compare_ranks, digest_of_batch, is_distributed
+from eden_core.passes import Pass, Passes
 from eden_core.sampler import RankSampler, RowBlock
 from eden_core.segments import SegmentLayout
 from eden_core.start_methods import check_start_method
-from eden_core.state import Restored, restored_state, state_of
+from eden_core.state import Restored
 from eden_core.tensors import Batch, expanded
 from eden_core.waits import WaitMeter
 from eden_core.workers import WorkerPool
@@ -52,16 +52,11 @@ class LaidOut:
     """what observers are told of"""
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One run through an epoch, from a position of it on."""
-
-    epoch: int = 0
-    start: int = 0
-
-
 class EdenLoader:
     """Iterates over the micro-batches of one data-parallel rank.
+
+    A batch is a dict of tensors, as `EdenDataset.batch` gives it: `tokens`, `labels`, `position_ids` (int64 [B, S]) and
+    `loss_mask` (float32 [B, S]), B = `micro_batch_size`, S = the dataset's `seq_length`.
 
     Lightning takes it as it is; exact resume there needs `EdenDataModule`, which mends what Lightning counts.
 
@@ -114,46 +109,34 @@ class EdenLoader:
         repeat_epoch: bool = False,
         check_ranks: bool = True,
     ) -> None:
-        if dataset.num_samples is not None:
-            raise ConfigurationError("num_samples is for plain loops over a dataset: a loader runs over epochs by itself")
-        if on_mismatch not in {"error", "warn"}:
-            raise ConfigurationError(f"on_mismatch is {on_mismatch!r}; expected 'error' or 'warn'")
         if expand_on not in {"host", "device"}:
             raise ConfigurationError(f"expand_on is {expand_on!r}; expected 'host' or 'device'")
         if expand_on == "device" and dataset.batches.attention_mask:
             raise ConfigurationError("an attention mask is made on the host: leave create_attention_mask or expand_on out")
         check_start_method(start_method)
         self._narrow = expand_on == "device"
-        rank, size = data_parallel_rank(data_parallel)
-        drop = dataset.split == "train" if drop_last is None else drop_last
         self.dataset = dataset
-        self._mixed = dataset.mixture is not None and dataset.split == "train"
-        self.rank_sampler = RankSampler(
-            dataset.epoch_rows,
-            micro_batch_size,
-            rank,
-            size,
-            global_batch_size,
-            drop,
-            limit_batches,
-            dataset.omissions,
-            consecutive=self._mixed,
-            end=dataset.mixture.end if self._mixed and dataset.mixture is not None else None,
+        self._run = Passes(
+            dataset,
+            micro_batch_size=micro_batch_size,
+            global_batch_size=global_batch_size,
+            drop_last=drop_last,
+            data_parallel=data_parallel,
+            on_mismatch=on_mismatch,
+            limit_batches=limit_batches,
+            repeat_epoch=repeat_epoch,
         )
-        """which rows this rank reads"""
         self.pin_memory = torch.accelerator.is_available() and pin_memory is not False
         if pin_memory and not self.pin_memory:
             _log.warning("pin_memory=True has no effect: there is no accelerator")
-        self.on_mismatch = on_mismatch
         self.trained_batches: Callable[[], int] | None = None
         """what counts the micro-batches that were trained on, where somebody does; else those handed out count as such"""
         self.restored: Restored | None = None
         """what the state said that was loaded last"""
-        self.repeat_epoch = repeat_epoch
         self._check_ranks = check_ranks and dataset.split == "train"
         self._pool: WorkerPool | None = None
         self._ahead: OneAhead[LaidOut] | None = None
-        self._waits = WaitMeter(num_workers if rank == 0 else 0)
+        self._waits = WaitMeter(num_workers if self.rank_sampler.rank == 0 else 0)
         self._num_workers = whole_number("num_workers", num_workers, least=0)
         self._block_rows = min(BLOCK_ROWS, -(-BLOCK_TOKENS // dataset.seq_length))
         self._worker_options: dict[str, Any] = {
@@ -167,8 +150,6 @@ class EdenLoader:
         self._first_step: int | None = 0
         self._observers: Observers | None = None
         self._counts = {"read": 0, "without weight": 0, "unread": 0}
-        if rank == 0:
-            self._log_ends()
 
     def __len__(self) -> int:
         """Return the micro-batches of a whole epoch."""
@@ -182,15 +163,12 @@ class EdenLoader:
             RankMismatchError: the ranks do not read what they should.
         """
         self._first_step = self.next_step
-        self._pass, self._next, self._done = self._next, self._after(self._next), 0
+        self._pass, self._next, self._done = self._next, self._run.after(self._next), 0
         self._report()
         self._passes += 1
         self._trained_before = self._trained()
         this_pass, epoch, start = self._passes, self._pass.epoch, self._pass.start
-        if self.rank_sampler.end is not None and not self.rank_sampler.batches(epoch, start):
-            raise ConfigurationError(
-                f"the sources are used up: all that have a weight have reached max_epochs with row {self.rank_sampler.end}"
-            )
+        self._run.check_rows_left(self._pass)
         self._observers = observers = self.dataset.observers(self.rank_sampler.rank)
         self._waits.start()
         for laid_out in self._blocks(epoch, start):
@@ -214,15 +192,7 @@ class EdenLoader:
 
         Of a global batch that is not trained on as a whole, every row counts as unread.
         """
-        at = self._pass
-        done = min(self._done, self._trained() - self._trained_before)
-        if done and done >= self.rank_sampler.batches(at.epoch, at.start):
-            at = self._after(at)
-            epoch, consumed = at.epoch, at.start
-        else:
-            whole = done - done % self.rank_sampler.step_batches
-            epoch, consumed = at.epoch, self.rank_sampler.position(at.epoch, at.start, whole)
-        return state_of(self.dataset, epoch, consumed, self.rank_sampler.pitch)
+        return self._run.state(self._pass, min(self._done, self._trained() - self._trained_before))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and workers and any batch sizes.
@@ -230,28 +200,17 @@ class EdenLoader:
         Raises:
             ConfigurationError: the state belongs to other data (unless `on_mismatch` is "warn").
         """
-        restored = restored_state(state, self.dataset, self.rank_sampler.pitch)
-        if restored.differences:
-            self._mismatch(
-                "the state was taken on other data than this dataset reads, so rows would not go on where they stopped:"
-                + restored.differences
-            )
-        if self.rank_sampler.rank == 0:
-            for note in restored.notes:
-                _log.warning(note)
+        restored = self._run.restore(state)
         if restored.anchor is not None:
-            self.dataset.continue_mixture(restored.anchor)
             self._close_pool()
-            if self._mixed and self.dataset.mixture is not None:
-                self.rank_sampler = replace(self.rank_sampler, end=self.dataset.mixture.end)
         self.restored = restored
         loaded = Pass(restored.epoch, restored.position)
         self.next_step = None
-        self._begin(loaded if self.rank_sampler.batches(loaded.epoch, loaded.start) else self._after(loaded))
+        self._begin(loaded if self._run.batches(loaded) else self._run.after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
         """Begin the next pass with this epoch, unless reading is within this epoch already."""
-        under_way = 0 < self._done < self.rank_sampler.batches(self._pass.epoch, self._pass.start)
+        under_way = 0 < self._done < self._run.batches(self._pass)
         if epoch not in {self._next.epoch, self._pass.epoch if under_way else None}:
             self._begin(Pass(epoch))
 
@@ -260,6 +219,16 @@ class EdenLoader:
         self._begin(before._next)  # noqa: SLF001 - of the same class
         self.next_step = before.next_step
         self._check_ranks = before._check_ranks  # noqa: SLF001
+
+    @property
+    def rank_sampler(self) -> RankSampler:
+        """Which rows a pass reads."""
+        return self._run.sampler
+
+    @property
+    def repeat_epoch(self) -> bool:
+        """Whether each pass reads the first epoch again."""
+        return self._run.repeat_epoch
 
     @property
     def position(self) -> Pass:
@@ -315,10 +284,6 @@ class EdenLoader:
         self._first_step = self.next_step
         self._next, self._pass, self._done = this, this, 0
         self._passes += 1
-
-    def _after(self, this: Pass) -> Pass:
-        """The pass that follows: evaluation begins anew each time."""
-        return Pass(this.epoch + 1) if self.dataset.split == "train" and not self.repeat_epoch else Pass()
 
     def _trained(self) -> int:
         return self.trained_batches() if self.trained_batches is not None else self._done
@@ -406,27 +371,6 @@ class EdenLoader:
             if self._counts[what]:
                 _log.warning("%d of the last %d rows %s", self._counts[what], self._counts["read"], text)
         self._counts = dict.fromkeys(self._counts, 0)
-
-    def _log_ends(self) -> None:
-        sampler = self.rank_sampler
-        over = len(sampler) * sampler.stride - sampler.usual_rows
-        if self._mixed and self.dataset.mixture is not None:
-            _log.info("sources are mixed: %s", self.dataset.mixture.shares)
-        if self.dataset.omissions:
-            _log.info("left out: %s", self.dataset.omissions)
-        if sampler.dropped:
-            text = "%d of %d rows do not fill a global batch of %d and are left out of each epoch"
-            _log.info(text, sampler.dropped, sampler.usual_rows, sampler.step_rows)
-        elif over > 0:
-            text = "%d repeats with loss_mask 0 fill the last global batch of each epoch up, behind %d rows"
-            _log.info(text, over, sampler.usual_rows)
-
-    def _mismatch(self, message: str) -> None:
-        if self.on_mismatch != "warn":
-            raise ConfigurationError(
-                f"{message}\nGo on all the same with on_mismatch='warn', or begin the data anew with resume_data='restart'"
-            )
-        warnings.warn(message, UserWarning, stacklevel=3)
 
 
 def _rows_of(blocks: Iterator[RowBlock], ahead: deque[RowBlock]) -> Iterator[NDArray[np.int64]]:

@@ -221,6 +221,8 @@ def collate_for_bridge(rows: Sequence[Batch]) -> Batch:
 def packed_seq_params(batch: Batch) -> Any:
     """Return megatron-core's `PackedSeqParams` of a packed batch of one row.
 
+    Its `cu_seqlens_q` and the like are int32 [segments + 1], without the -1 that follow in the batch.
+
     Raises:
         ConfigurationError: it has more rows, which megatron-core does not take, or none is packed.
     """

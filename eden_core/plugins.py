@@ -174,32 +174,61 @@ class PluginRegistry:
         )
 
     def store(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> SequenceStore:
-        """Open a store by name."""
+        """Open a store by name.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+            PluginOptionError: an option that it does not have, or one that it needs is missing; the message lists them.
+        """
         made: SequenceStore = self._create("store", name, (location,), options)
         return made
 
     def index_class(self, name: str) -> type[WindowIndex]:
-        """Return the class of an index, for building."""
+        """Return the class of an index, for building.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+        """
         found: type[WindowIndex] = self.find("index", name).plugin
         return found
 
     def index(self, name: str, location: str, options: Mapping[str, Any] | None = None) -> WindowIndex:
-        """Open an index by name."""
+        """Open an index by name.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+            PluginOptionError: an option that it does not have, or one that it needs is missing; the message lists them.
+        """
         made: WindowIndex = self._create("index", name, (location,), options)
         return made
 
     def transform(self, name: str, options: Mapping[str, Any] | None = None) -> Transform:
-        """Make a transform by name."""
+        """Make a transform by name.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+            PluginOptionError: an option that it does not have, or one that it needs is missing; the message lists them.
+        """
         made: Transform = self._create("transform", name, (), options)
         return made
 
     def objective(self, name: str, options: Mapping[str, Any] | None = None) -> Objective:
-        """Make an objective by name."""
+        """Make an objective by name.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+            PluginOptionError: an option that it does not have, or one that it needs is missing; the message lists them.
+        """
         made: Objective = self._create("objective", name, (), options)
         return made
 
     def executor(self, name: str, options: Mapping[str, Any] | None = None) -> ExecutorFactory:
-        """Make a factory of executors by name."""
+        """Make a factory of executors by name.
+
+        Raises:
+            PluginNotFoundError, PluginConflictError: see `find`.
+            PluginOptionError: an option that it does not have, or one that it needs is missing; the message lists them.
+        """
         made: ExecutorFactory = self._create("executor", name, (), options)
         return made
 

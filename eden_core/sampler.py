@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eden_core.errors import ConfigurationError
+from eden_core.mixture import Anchor
 from eden_core.omissions import Omissions
 
 
@@ -20,6 +21,8 @@ class RowBlock:
     """[k * micro_batch_size], rows of the run"""
     repeated: NDArray[np.bool_]
     """[k * micro_batch_size], True where a row only fills the last global batch up"""
+    anchor: Anchor | None = None
+    """where the mixture begins that numbers the rows, for a reader that was not told so"""
 
     @classmethod
     def of(cls, rows: ArrayLike) -> "RowBlock":

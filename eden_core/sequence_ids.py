@@ -22,10 +22,11 @@ def extract_sample_id(sequence_id: str) -> str:
     Raises:
         InvalidSequenceIdError: the id has no sample part.
 
-    >>> extract_sample_id("BCR__ECT-SAMPLE1__CT1-1")
-    'SAMPLE1'
-    >>> extract_sample_id("BCR__ECT-A-B__CT1-1")
-    'A.B'
+    Examples:
+        >>> extract_sample_id("BCR__ECT-SAMPLE1__CT1-1")
+        'SAMPLE1'
+        >>> extract_sample_id("BCR__ECT-A-B__CT1-1")
+        'A.B'
     """
     parts = sequence_id.split("__")
     sample = ".".join(parts[1].split("-")[1:]) if len(parts) > 1 else ""
@@ -51,8 +52,9 @@ def control_tag(sequence_id: str) -> str:
     Raises:
         InvalidSequenceIdError: the id has nothing before a `__`.
 
-    >>> control_tag("BCR__ECT-SAMPLE1__CT1-1")
-    '<ctrl_bcr>'
+    Examples:
+        >>> control_tag("BCR__ECT-SAMPLE1__CT1-1")
+        '<ctrl_bcr>'
     """
     tag, separator, _ = sequence_id.partition("__")
     if not tag or not separator:
@@ -80,8 +82,9 @@ def compose_sequence_id(tag: str, sample: str, original_id: str) -> str:
     Raises:
         InvalidSequenceIdError: tag or sample would not read back from the id; the message suggests ones that would.
 
-    >>> compose_sequence_id("PHAGE", "lambda", "NC_001416.1")
-    'PHAGE__FASTA-lambda__NC_001416.1'
+    Examples:
+        >>> compose_sequence_id("PHAGE", "lambda", "NC_001416.1")
+        'PHAGE__FASTA-lambda__NC_001416.1'
     """
     sequence_id = f"{tag}__FASTA-{sample}__{original_id}"
     if not tag or "/" in tag or any(c.isspace() for c in tag) or sequence_id.partition("__")[0] != tag or tag[-1] == "_":
@@ -113,8 +116,9 @@ def _read_back(sequence_id: str) -> str | None:
 def clean_name(name: str) -> str:
     """Return a name as a sample or tag that reads back from a sequence id; "" where nothing of it does.
 
-    >>> clean_name("mg 001-a__b")
-    'mg.001.a_b'
+    Examples:
+        >>> clean_name("mg 001-a__b")
+        'mg.001.a_b'
     """
     cleaned = "".join("." if c in "-/" or c.isspace() or c == "\0" else c for c in name)
     while "__" in cleaned:

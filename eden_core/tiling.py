@@ -17,8 +17,9 @@ PLAIN_RESERVE = 2
 def default_stride(window_size: int) -> int:
     """Return the stride of windows for which none is given: an overlap of 200 bases, a 16th of short ones, 16 at least.
 
-    >>> [default_stride(size) for size in (8192, 2048, 512, 131_072)]
-    [7992, 1920, 480, 130872]
+    Examples:
+        >>> [default_stride(size) for size in (8192, 2048, 512, 131_072)]
+        [7992, 1920, 480, 130872]
     """
     overlap = min(DEFAULT_WINDOW_SIZE - DEFAULT_STRIDE, window_size // 16)
     return max(1, window_size - max(DEFAULT_RESERVE, overlap))
@@ -42,8 +43,9 @@ class Tiling:
     Raises:
         ConfigurationError: a number is out of its range.
 
-    >>> Tiling().counts(np.array([100, 8192, 4_938_920])).tolist()
-    [1, 1, 617]
+    Examples:
+        >>> Tiling().counts(np.array([100, 8192, 4_938_920])).tolist()
+        [1, 1, 617]
     """
 
     window_size: int = DEFAULT_WINDOW_SIZE

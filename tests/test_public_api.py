@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import public_api  # noqa: E402 - a script of the repository
 
-ARRAYS = re.compile(r"\b(NDArray|Ragged|Tensor)\b")
+ARRAYS = re.compile(r"\b(NDArray|Ragged|Tensor|Batch)\b")
 DTYPES = re.compile(r"\b(u?int(8|16|32|64)|float(32|64)|bool|dtypes?|string)\b")
 RAISES = re.compile(r"^\s*Raises:|\braises?\b|\bRaise\b", re.MULTILINE)
 SHAPES = re.compile(r"\[[^\]]+\]|\bscalar\b|\bshapes?\b|\brows?\b")
@@ -117,10 +117,28 @@ def faults_of(each: griffe.Object) -> list[str]:
 
 
 def raised_by(function: griffe.Function) -> set[str]:
-    """The errors of Eden that it raises by itself."""
+    """The errors of Eden that it raises by itself, or through what is private to its class or module."""
+    called = {found for name in names_called(function) if (found := private_function(name, function)) is not None}
+    return set.union(*(own_errors(each) for each in (function, *called)))
+
+
+def own_errors(function: griffe.Function) -> set[str]:
     tree = ast.parse(textwrap.dedent(function.source))
     raised = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call))
     return {error.func.id for error in raised if isinstance(error.func, ast.Name)} & set(errors.__all__)
+
+
+def names_called(function: griffe.Function) -> set[str]:
+    tree = ast.parse(textwrap.dedent(function.source))
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {each.attr if isinstance(each, ast.Attribute) else getattr(each, "id", "") for each in called}
+
+
+def private_function(name: str, function: griffe.Function) -> griffe.Function | None:
+    """What a name that begins with an underscore calls."""
+    places = [function.parent, function.module] if name.startswith("_") and not name.startswith("__") else []
+    found = (place.members.get(name) for place in places if place is not None)
+    return next((each for each in found if isinstance(each, griffe.Function)), None)
 
 
 def test_everything_public_is_documented():

@@ -19,8 +19,8 @@ OUTSIDE = {"CHANGELOG.md": "changes.md", "CONTRIBUTING.md": "contributing.md"}
 """pages that lie beside docs/, and what they are called on the site"""
 HOME = {"README.md": "index.md"}
 """pages that are not on the site, and what stands in their place"""
-FIRST = {"errors.md": 4}
-"""pages that the search puts in front of others, and by how much: people look for the words of a message"""
+BOOST = {"errors.md": 100, "performance.md": 0.1, "changes.md": 0.1, "public-api.md": 0.1, "reference-api.md": 0.1}
+"""what a page weighs in the search, where it is not 1: people look for the words of a message"""
 
 _BLOCK_OR_CODE = r"^(?P<indent> *)(?P<fence>`{3,})[^`].*?^ *(?P=fence)|`[^`\n]+`"
 _LINK = r"\[(?P<text>[^\]]*)\]\((?P<target>[^()\s]+)\)"
@@ -37,7 +37,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return a page's text with links and titles as the site wants them."""
-    page.meta["search"] = {"boost": FIRST.get(page.file.src_uri, 1)}
+    page.meta["search"] = {"boost": BOOST.get(page.file.src_uri, 1)}
     places = {str(ROOT / source): name for source, name in HOME.items()}
     places |= {str(file.abs_src_path): file.src_uri for file in files if file.inclusion.is_included()}
 

@@ -110,8 +110,9 @@ def is_source(path: str | Path) -> bool:
 def stem_of(path: str | Path) -> str:
     """Return a file's name without what says its kind; of a shard's, the sample.
 
-    >>> stem_of("runs/SRR1.contigs.fa.gz"), stem_of("s1/glm_dataset_s1.sqlite")
-    ('SRR1.contigs', 's1')
+    Examples:
+        >>> stem_of("runs/SRR1.contigs.fa.gz"), stem_of("s1/glm_dataset_s1.sqlite")
+        ('SRR1.contigs', 's1')
     """
     name = Path(path).name
     shard = _SHARD_NAME.fullmatch(name)

@@ -22,8 +22,9 @@ def compute_num_windows(seq_len: int, window_size: int = DEFAULT_WINDOW_SIZE, st
     Raises:
         ConfigurationError: a number is out of its range.
 
-    >>> [compute_num_windows(length) for length in (100, 8192, 4_938_920)]
-    [1, 1, 617]
+    Examples:
+        >>> [compute_num_windows(length) for length in (100, 8192, 4_938_920)]
+        [1, 1, 617]
     """
     length = whole_number("seq_len", seq_len, least=0)
     return max(1, int(Tiling(window_size, stride).counts(np.array([length]))[0]))

@@ -35,7 +35,7 @@ def command(folder: Path, out: Path, plugins: tuple[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("plugins", [("sqlite-shards", "sqlite"), ("arrow-shards", "arrow")], ids="-".join)
-@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.slow)])
 def test_kills(folder, tmp_path, kills, plugins):
     if plugins[0] not in {entry.name for entry in installed_plugins().entries("store")}:
         pytest.skip(f"store {plugins[0]!r} is not installed")

@@ -3,17 +3,20 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import ranks
-from jobs.training import global_batches
+from jobs.training import SEQ_LENGTH, digests_of, global_batches
 from plain import write_seed_index, write_seed_shard
 
+from eden_core import EdenDataModule
 from eden_core.ledger import read_ledger
 from eden_core.replay import dataset_of, rows_of_step, start_of_step
 
@@ -47,27 +50,38 @@ def train(genome, run, size, **options) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(genome, tmp_path_factory):
-    """The global batches of 200 steps on one process, and a digest of the weights that they lead to."""
-    run = tmp_path_factory.mktemp("unbroken")
-    (weights,) = train(genome, run, 1, steps=200, micro=TOTAL)
-    return global_batches(run / "log"), weights
+def unbroken(genome) -> dict[int, list[tuple[int, str]]]:
+    """The global batches of 200 steps, as one loader gives them."""
+    data = EdenDataModule(
+        data_dir=str(genome), seq_length=SEQ_LENGTH, micro_batch_size=TOTAL, num_workers=0, rc_aug=True, extra_keys=("row_ids",)
+    )
+    loader = data.train_dataloader()
+    batches = islice((batch for _ in range(200) for batch in loader), 200)  # pass after pass
+    return {step: [*zip(b["row_ids"].tolist(), digests_of(b), strict=True)] for step, b in enumerate(batches)}
 
 
 @pytest.mark.parametrize(("size", "micro"), [(2, 2), (4, 1)])
 def test_any_number_of_ranks_sees_the_same_global_batches(genome, unbroken, tmp_path, size, micro):
-    train(genome, tmp_path, size, steps=200, micro=micro)
-    found = global_batches(tmp_path / "log")
-    assert len(found) == 200
-    assert found == unbroken[0]
+    train(genome, tmp_path, size, steps=40, micro=micro)
+    assert global_batches(tmp_path / "log") == {step: unbroken[step] for step in range(40)}
+
+
+@pytest.fixture(scope="module")
+def of_four_ranks(genome, tmp_path_factory) -> Path:
+    """The folder of a run of four ranks, with a checkpoint after its 14 steps."""
+    run = tmp_path_factory.mktemp("four") / "run"
+    train(genome, run, 4, steps=14, micro=2, save_every=14)
+    return run
 
 
 @pytest.mark.parametrize(("size", "micro", "workers"), [(2, 2, 2), (8, 1, 0)])
-def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(genome, unbroken, epoch_rows, tmp_path, size, micro, workers):
-    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
-    train(genome, tmp_path, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
-    found = global_batches(tmp_path / "log") | global_batches(tmp_path / "after")
-    assert found == {step: unbroken[0][step] for step in range(33)}
+def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(
+    genome, unbroken, of_four_ranks, epoch_rows, tmp_path, size, micro, workers
+):
+    run = shutil.copytree(of_four_ranks, tmp_path / "run")
+    train(genome, run, size, steps=33, micro=micro, workers=workers, resume=True, log="after")
+    found = global_batches(run / "log") | global_batches(run / "after")
+    assert found == {step: unbroken[step] for step in range(33)}
     rows = [row for step in range(33) for row, _ in found[step]]
     whole = epoch_rows - epoch_rows % TOTAL
     assert sorted(rows[: 2 * whole]) == [*range(whole), *range(epoch_rows, epoch_rows + whole)]
@@ -78,10 +92,10 @@ def test_lightning_s_model_parallel_strategy_says_which_ranks_share_their_rows(g
     assert found == [[[first + i, first + i + 1] for i in range(0, 20, 4)] for first in (0, 0, 2, 2)]
 
 
-def test_what_a_step_was_made_of_can_be_told_afterwards(genome, tmp_path):
-    train(genome, tmp_path, 4, steps=14, micro=2, save_every=14)
-    train(genome, tmp_path, 2, steps=20, micro=1, resume=True, log="after", skip_rows=[[130, 140]])
-    starts = read_ledger(tmp_path)
+def test_what_a_step_was_made_of_can_be_told_afterwards(genome, of_four_ranks, tmp_path):
+    run = shutil.copytree(of_four_ranks, tmp_path / "run")
+    train(genome, run, 2, steps=20, micro=1, resume=True, log="after", skip_rows=[[130, 140]])
+    starts = read_ledger(run)
     assert [(start.step, start.data_parallel_size, start.micro_batch_size) for start in starts] == [(0, 4, 2), (14, 2, 1)]
     for log, steps in (("log", range(14)), ("after", range(14, 20))):
         for step in steps:
@@ -89,7 +103,7 @@ def test_what_a_step_was_made_of_can_be_told_afterwards(genome, tmp_path):
             blocks = rows_of_step(start, step, dataset_of(start))
             trained = [
                 [row for line in lines if line["step"] == step for row in line["rows"]]
-                for lines in ([json.loads(t) for t in p.read_text().splitlines()] for p in sorted((tmp_path / log).iterdir()))
+                for lines in ([json.loads(t) for t in p.read_text().splitlines()] for p in sorted((run / log).iterdir()))
             ]
             assert [block.rows.tolist() for block in blocks] == trained, step
 
@@ -118,10 +132,10 @@ def check_killed_run(run, begins, steps, unbroken):
 def test_a_run_killed_again_and_again_trains_on_the_rows_of_the_unbroken_one(genome, unbroken, tmp_path):
     said, found = killed_run(genome, tmp_path, kills=5, sizes=[2, 1, 4], steps=60, seed=3)
     assert sum("killed at step" in line for line in said) == 5
-    check_killed_run(tmp_path, found["begins"], 60, unbroken[0])
+    check_killed_run(tmp_path, found["begins"], 60, unbroken)
 
 
-def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, unbroken, tmp_path):
+def test_killed_on_one_rank_it_ends_with_the_very_weights(genome, tmp_path):
     """Bit by bit: the same rows in the same order, with the optimizer that the checkpoint kept."""
     (weights,) = train(genome, tmp_path / "whole", 1, steps=40, micro=TOTAL)
     _, found = killed_run(genome, tmp_path / "killed", kills=2, sizes=[1], steps=40, seed=1)
@@ -157,9 +171,7 @@ def test_a_job_that_slurm_signals_goes_on_with_the_rows_that_it_was_not_trained_
     train(genome, tmp_path, 2, steps=40, micro=2, resume=True, log="after")
     after = global_batches(tmp_path / "after")
     assert min(after) >= 11, process.stderr
-    assert {step: batch for step, batch in before.items() if step < min(after)} | after == {
-        s: unbroken[0][s] for s in range(40)
-    }
+    assert {step: batch for step, batch in before.items() if step < min(after)} | after == {s: unbroken[s] for s in range(40)}
 
 
 @pytest.mark.slow
@@ -167,4 +179,4 @@ def test_a_job_that_slurm_signals_goes_on_with_the_rows_that_it_was_not_trained_
 def test_fifty_kills(genome, unbroken, tmp_path):
     said, found = killed_run(genome, tmp_path, kills=50, sizes=[2, 1, 4, 2], steps=200, seed=11)
     print("\n".join(said))
-    check_killed_run(tmp_path, found["begins"], 200, unbroken[0])
+    check_killed_run(tmp_path, found["begins"], 200, unbroken)

@@ -38,6 +38,13 @@ class TinyGPT(nn.Module):
         return self.head(hidden)
 
 
+def digests_of(batch: dict[str, torch.Tensor]) -> list[str]:
+    """A digest of each row's bytes."""
+    columns = [batch[key].numpy() for key in ("tokens", "labels", "loss_mask", "position_ids")]
+    rows = zip(*columns, strict=True)
+    return [hashlib.blake2b(b"".join(value.tobytes() for value in row), digest_size=8).hexdigest() for row in rows]
+
+
 class Training(lightning.LightningModule):
     """Writes one line a micro-batch: step, number of ranks, the rows and a digest of each row's bytes."""
 
@@ -47,16 +54,11 @@ class Training(lightning.LightningModule):
         self.model, self.log_file = TinyGPT(), log
 
     def training_step(self, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
-        keys = ("tokens", "labels", "loss_mask", "position_ids")
-        digests = [
-            hashlib.blake2b(b"".join(batch[key][i].numpy().tobytes() for key in keys), digest_size=8).hexdigest()
-            for i in range(len(batch["tokens"]))
-        ]
         line = {
             "step": self.global_step,
             "ranks": self.trainer.world_size,
             "rows": batch["row_ids"].tolist(),
-            "digests": digests,
+            "digests": digests_of(batch),
         }
         with self.log_file.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -88,6 +90,7 @@ def train(
     **data_options: Any,
 ) -> str:
     """Train to `steps` in the environment of torchrun; return a digest of the weights."""
+    torch.set_num_threads(1)  # as torchrun does: threads that wait for each other keep the processors from the other ranks
     folder = Path(run)
     (folder / log).mkdir(parents=True, exist_ok=True)
     callbacks = []
