@@ -7,15 +7,15 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eden_core.batch import Windows
 from eden_core.errors import ConfigurationError
 from eden_core.interfaces import Objective, SequenceStore, Transform, WindowIndex
 from eden_core.manifest import index_place
 from eden_core.plugins import installed_plugins
 from eden_core.sequence_ids import sample_or_empty
 from eden_core.shuffling import BlockShuffle, Shuffle
-from eden_core.tiling import PLAIN_RESERVE, Tiling
-from eden_core.vocabulary import Vocabulary
 
 TransformSetting = str | Mapping[str, Mapping[str, Any]] | Transform
 ShuffleSetting = bool | Literal["block"] | Mapping[str, Mapping[str, int]]
@@ -185,49 +185,6 @@ def true_or_false(name: str, value: Any) -> bool:
     return value
 
 
-def check_tiling(
-    index: WindowIndex, given: Mapping[str, int | None], seq_length: int, vocabulary: Vocabulary, *, packed: bool = False
-) -> None:
-    """Raise `ConfigurationError` when the windows of an index are not those that are asked for.
-
-    Windows that share rows may be shorter than these.
-    """
-    tiling = index.tiling
-    wanted = dict(given)
-    if vocabulary.table is not None:
-        if wanted["window_size"] is None and not (packed and tiling.window_size < seq_length):
-            wanted["window_size"] = seq_length
-        if wanted["window_size"] not in {None, seq_length} and not (packed and wanted["window_size"] < seq_length):
-            raise ConfigurationError(
-                f"window_size {wanted['window_size']} and seq_length {seq_length} differ, and tokenizer {vocabulary.name} "
-                "makes one token of each base: leave window_size out"
-            )
-    wrong = {name: value for name, value in wanted.items() if value is not None and value != getattr(tiling, name)}
-    if wrong:
-        found = ", ".join(f"{name} {getattr(tiling, name)}" for name in wrong)
-        asked = ", ".join(f"{name} {value}" for name, value in wrong.items())
-        merged = {"window_size": tiling.window_size, "stride": tiling.stride, "min_length": tiling.min_length} | wrong
-        if "window_size" in wrong and "stride" not in wrong:  # overlap as much as they do now
-            overlap = max(tiling.reserve if tiling.keep_tail else PLAIN_RESERVE, tiling.window_size - tiling.stride)
-            merged["stride"] = max(1, merged["window_size"] - overlap)
-        if index.retiles:
-            how = ", ".join(f"{name}={merged[name]}" for name in ("window_size", "stride", "min_length") if merged[name])
-            raise ConfigurationError(
-                f"index {index.location} has windows with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
-                f"tokens). Follow it{_followed(wrong, tiling)}, or let it be cut in another way when it is opened: {how}"
-            )
-        raise ConfigurationError(
-            f"index {index.location} was built with {found}, but {asked} is asked for (a row has seq_length {seq_length} "
-            f"tokens). Follow the index{_followed(wrong, tiling)}, or build another one, in a file of its own: eden-precompute "
-            f"SPLIT.parquet WINDOWS.db --window-size {merged['window_size']} --stride {merged['stride']} "
-            f"--window-min-length-threshold {merged['min_length']}{' --keep-tail' if tiling.keep_tail else ''}"
-        )
-
-
-def _followed(wrong: Mapping[str, int], tiling: Tiling) -> str:
-    return f" with seq_length={tiling.window_size}" if "window_size" in wrong else ""
-
-
 CHECKED_SAMPLES = 256
 """samples of an index that are looked for in the store before a run"""
 
@@ -241,10 +198,19 @@ def check_samples(index: WindowIndex, store: SequenceStore) -> None:
     Raises:
         ShardNotFoundError, SequenceNotFoundError, StaleIndexError, FormatError, OSError: what reading raises.
     """
+    store.read(first_bases(index, checked_windows(index)))
+
+
+def checked_windows(index: WindowIndex) -> NDArray[np.int64]:
+    """Return a window of each sample, of `CHECKED_SAMPLES` spread evenly where there are more, int64 [n]."""
     found = np.array(sorted(_windows_by_sample(index).values()), np.int64)
     count = min(found.size, CHECKED_SAMPLES)
-    some = found[np.arange(count) * found.size // count]
-    store.read(replace(index.lookup(some), lengths=np.ones(some.size, np.int64)))
+    return found[np.arange(count) * found.size // count]
+
+
+def first_bases(index: WindowIndex, window_ids: NDArray[np.int64]) -> Windows:
+    """Return the first base of windows, for a store to read."""
+    return replace(index.lookup(window_ids), lengths=np.ones(window_ids.size, np.int64))
 
 
 def _windows_by_sample(index: WindowIndex) -> dict[str, int]:

@@ -52,5 +52,26 @@ class Cut:
         return self.tiling.bases_read_again(self.rests, self.counts)
 
 
+def why_no_window(tiling: Tiling, rows: int, longest: int, *, intervals: bool) -> str:
+    """Say why a table gives not one window.
+
+    Args:
+        tiling: how it is cut.
+        rows: of the table, at least 1.
+        longest: bases of the longest of them.
+        intervals: whether they are regions of contigs.
+    """
+    if tiling.min_length > tiling.window_size:
+        return f"the window size {tiling.window_size} is below the minimum length {tiling.min_length}"
+    if intervals:
+        which = "its one region" if rows == 1 else f"none of its {rows:,} regions"
+        return (
+            f"{which}, {'' if rows == 1 else 'the longest '}of {longest:,} bases, {'has no' if rows == 1 else 'has a'} whole "
+            f"window of {tiling.window_size:,} (they begin at multiples of {tiling.stride:,} in a contig)"
+        )
+    needed = max(1, tiling.min_length)
+    return f"none of its {rows:,} contigs has {needed} base{'s' * (needed > 1)} or more"
+
+
 def _numbers(batch: pa.RecordBatch, name: str) -> NDArray[np.int64]:
     return np.asarray(batch.column(name).to_numpy(zero_copy_only=False), np.int64)

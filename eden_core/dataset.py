@@ -195,8 +195,15 @@ class EdenDataset(Dataset[Batch]):
         return self.parts.mixture
 
     def continue_mixture(self, anchor: Anchor) -> None:
-        """Mix the sources from a row of the run on, after what they gave before."""
-        assert self.mixture is not None  # noqa: S101 - the caller's business
+        """Mix the sources from a row of the run on, after what they gave before.
+
+        Raises:
+            ConfigurationError: the dataset has no `sources` that are mixed.
+        """
+        if self.mixture is None:
+            raise ConfigurationError(
+                "this dataset mixes no sources, so there is no mixture to go on with; it needs sources=[…]"
+            )
         self.parts = replace(self.parts, mixture=self.mixture.continued(anchor))
         self.reader = self.parts.reader
 
@@ -280,9 +287,15 @@ class EdenDataset(Dataset[Batch]):
 
     @staticmethod
     def collate_fn(rows: Sequence[Batch]) -> Batch:
-        """Return the batch (tensors [B, S]) of B rows (tensors [S]) that one `__getitems__` gave, or of any others, stacked."""
+        """Return the batch (tensors [B, S]) of B rows (tensors [S]) that one `__getitems__` gave, or of any others, stacked.
+
+        Raises:
+            ConfigurationError: there are no rows to stack.
+        """
         if isinstance(rows, RowViews):
             return rows.batch
+        if not rows:
+            raise ConfigurationError("collate_fn got an empty list of rows; expected one row at least")
         stacked: Batch = default_collate(list(rows))
         return stacked
 

@@ -48,6 +48,8 @@ class ListingSummary:
     samples: int = 0
     contigs: int = 0
     bases: int = 0
+    longest: int = 0
+    """bases of the longest contig"""
     seconds: float = 0.0
 
 
@@ -167,6 +169,7 @@ def _write(draft: Path, parts: list[Path], schema: pa.Schema, summary: ListingSu
             last = rows.slice(max(0, len(rows) - 1))
             summary.contigs += batch.num_rows
             summary.bases += pc.sum(batch.column("length")).as_py() or 0
+            summary.longest = max(summary.longest, pc.max(batch.column("length")).as_py() or 0)
             writer.write_batch(batch)
 
 

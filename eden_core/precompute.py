@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from eden_core.atomic import clear_drafts, refuse_existing
 from eden_core.contigs import column_names, count_contigs, sorted_contigs
 from eden_core.coverage import Coverage, CoverageCount, check_gaps, with_and_without_tail
-from eden_core.cutting import Cut
+from eden_core.cutting import Cut, why_no_window
 from eden_core.digests import ContigDigests
 from eden_core.errors import FormatError, InputError
 from eden_core.interfaces import WindowIndex
@@ -103,7 +103,7 @@ def precompute(
             if progress:
                 progress(count.summary.sequences, total)
         if output is not None and not count.summary.windows:
-            raise InputError(_no_window(split, count.summary.sequences, tiling))
+            raise InputError(count.no_window_of(split))
 
     count = _Count(tiling, report=report)
     if output is None or known:
@@ -118,15 +118,7 @@ def precompute(
     return count.finished(time.perf_counter() - started)
 
 
-def _no_window(split: str | Path, contigs: int, tiling: Tiling) -> str:
-    if not contigs:
-        return f"{split} has no rows, so there is not one window"
-    if tiling.min_length > tiling.window_size:
-        return f"{split}: not one window: the window size {tiling.window_size} is below the minimum length {tiling.min_length}"
-    needed = max(1, tiling.min_length)
-    return f"{split}: not one window: none of its {contigs:,} contigs has {needed} base{'s' * (needed > 1)} or more"
-
-
+_LARGER_REGIONS = ". Take a smaller window size, or split again with larger shares or a smaller --guard"
 _REPLACE = "give --force to replace it"
 _OTHER = "and was built from other contigs or in another way: give --force to replace it"
 
@@ -143,7 +135,7 @@ class _Count:
 
     def __init__(self, tiling: Tiling, *, report: bool) -> None:
         self.summary = PrecomputeSummary()
-        self._tiling = tiling
+        self._tiling, self._longest, self._intervals = tiling, 0, False
         self._digests = ContigDigests()
         self._coverage = {name: CoverageCount(each) for name, each in with_and_without_tail(tiling).items()} if report else {}
 
@@ -156,9 +148,18 @@ class _Count:
         summary.bases_read += int(cut.bases_read.sum())
         summary.bases_in_rows += int(cut.bases_in_rows.sum())
         summary.windows_left_out += int((np.maximum(every.counts, 1) - cut.counts).sum())
+        self._longest = max(self._longest, pc.max(batch.column("length")).as_py() or 0)
+        self._intervals |= "start" in batch.schema.names
         self._digests.add(batch)
         for count in self._coverage.values():
             count.add(batch)
+
+    def no_window_of(self, split: str | Path) -> str:
+        """Say why a table gives not one window, and what to do."""
+        if not self.summary.sequences:
+            return f"{split} has no rows, so there is not one window"
+        why = why_no_window(self._tiling, self.summary.sequences, self._longest, intervals=self._intervals)
+        return f"{split}: not one window: {why}{_LARGER_REGIONS if self._intervals else ''}"
 
     def is_that_of(self, plugin: type[WindowIndex], location: str) -> bool:
         """Whether an index was built from these contigs in this way, as far as it knows."""

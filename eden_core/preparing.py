@@ -141,7 +141,7 @@ def prepare(
     return PrepareSummary(imported, manifest, unchanged, time.perf_counter() - started)
 
 
-def chosen_rules(rules: SplitRules, contigs: Path, tiling: Tiling) -> SplitRules:
+def chosen_rules(rules: SplitRules, total: int, longest: int, tiling: Tiling) -> SplitRules:
     """Return rules that say what must not be divided.
 
     Where they do not: contigs are divided, and if one of them has more than `LARGEST_SHARE` of all bases, regions of contigs.
@@ -149,12 +149,10 @@ def chosen_rules(rules: SplitRules, contigs: Path, tiling: Tiling) -> SplitRules
 
     Args:
         rules: as given.
-        contigs: the table of contigs.
+        total: bases of all contigs.
+        longest: bases of the longest of them.
         tiling: how they will be cut into windows.
     """
-    lengths = [batch.column("length") for batch in read_contigs(contigs)]
-    total = sum(pc.sum(some).as_py() or 0 for some in lengths)
-    longest = max((pc.max(some).as_py() or 0 for some in lengths), default=0)
     said = rules.by or rules.clusters or rules.split_from or rules.named
     by = rules.by if said else "region" if longest > LARGEST_SHARE * total else "contig"
     if by != "region":
@@ -162,6 +160,15 @@ def chosen_rules(rules: SplitRules, contigs: Path, tiling: Tiling) -> SplitRules
     guard = tiling.window_size if rules.guard is None else rules.guard
     block = max(guard, min(_BLOCK, total // _BLOCKS), 1) if rules.block is None else rules.block
     return replace(rules, by=by, block=block, guard=guard)
+
+
+def _bases_of(contigs: Path) -> tuple[int, int]:
+    """Return the bases of all contigs of a table, and of the longest of them."""
+    total = longest = 0
+    for batch in read_contigs(contigs):
+        total += pc.sum(batch.column("length")).as_py() or 0
+        longest = max(longest, pc.max(batch.column("length")).as_py() or 0)
+    return total, longest
 
 
 def _plan(files: Sequence[SourceFile], settings: PrepareSettings) -> dict[str, Any]:
@@ -261,8 +268,8 @@ def _split_and_indexed(
         draft.write_text(json.dumps(plan))
     (out / MANIFEST).unlink(missing_ok=True)
     try:
-        rules = chosen_rules(settings.split, imported.contigs, settings.tiling)
-        split = split_contigs(imported.contigs, out, rules, force=True)
+        rules = chosen_rules(settings.split, *_bases_of(imported.contigs), settings.tiling)
+        split = split_contigs(imported.contigs, out, rules, tiling=settings.tiling, force=True)
     except EdenError:
         if not _made(out, settings.index):
             (out / _PLAN).unlink()  # other rules may then be tried without importing again
@@ -315,11 +322,6 @@ def _indexed(tables: Sequence[Path], settings: PrepareSettings, executor: Execut
     ]
     built = {}
     for task, outcome in run_tasks(run_task, tasks, executor):
-        if isinstance(outcome, InputError):
-            raise InputError(
-                f"{task.split.stem} cannot be indexed: {outcome}. Give it a larger share of the bases "
-                f"(--{task.split.stem}), or take a smaller --window-size"
-            ) from outcome
         if isinstance(outcome, EdenError | OSError):
             raise outcome
         built[task.split.stem] = outcome

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eden_core.asked_windows import tiling_options
 from eden_core.contigs import CONTIGS
 from eden_core.errors import InputError
 from eden_core.importing.folder import SOURCES
@@ -98,7 +99,7 @@ def precompute_command(table: str | Path, location: str | Path, plugin: str, til
     """Return the command that builds an index again; without a tiling as the folder's manifest says, if it has one."""
     words = ["eden-precompute", str(table), str(location)]
     tiling = tiling or prepared_tiling(Path(location).parent)
-    words += ["--window-size", "N", "--stride", "N"] if tiling is None else _tiling_options(tiling)
+    words += ["--window-size", "N", "--stride", "N"] if tiling is None else tiling_options(tiling)
     words += ["--index", plugin] if plugin != "sqlite" else []
     return shlex.join([*words, "--force"])
 
@@ -110,13 +111,6 @@ def prepared_tiling(folder: Path) -> Tiling | None:
         return None if manifest is None else Tiling(**{name: manifest["tiling"][name] for name in _TILING})
     except (InputError, KeyError, TypeError, ValueError):
         return None
-
-
-def _tiling_options(tiling: Tiling) -> list[str]:
-    words = ["--window-size", str(tiling.window_size), "--stride", str(tiling.stride)]
-    words += ["--window-min-length-threshold", str(tiling.min_length)] if tiling.min_length else []
-    words += ["--keep-tail", "--reserve", str(tiling.reserve)] if tiling.keep_tail else []
-    return words + (["--allow-gaps"] if tiling.stride > tiling.row_bases else [])
 
 
 def _import_options(settings: Mapping[str, Any]) -> list[str]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eden_core.asked_windows import check_tiling
 from eden_core.assembly import (
     INDEX_ARGUMENTS,
     TransformSetting,
-    check_tiling,
     chosen_transforms,
     index_paths,
     opened_index,

@@ -51,6 +51,13 @@ def prepared(start_method: str, payload: Any) -> tuple[BaseContext, Any]:
     return context, data.getvalue()
 
 
+def imports_script(context: BaseContext) -> bool:
+    """Whether processes begin with importing the user's script, since classes of it are sent to them."""
+    return isinstance(context, ForkServerContext | SpawnContext) and not isinstance(
+        context, _QuietForkServerContext | _QuietSpawnContext
+    )
+
+
 class _Pickler(pickle.Pickler):
     """Notes which modules what it pickles comes from."""
 

@@ -20,7 +20,7 @@ from eden_core.errors import ExecutorError
 from eden_core.reader import BatchReader
 from eden_core.serving import ANSWERED, PASS, Failure, serve
 from eden_core.slots import SharedSlots
-from eden_core.start_methods import prepared
+from eden_core.start_methods import imports_script, prepared
 
 BYTES_A_TOKEN = 16
 """bytes of a slot for each token of a block: more than bases, weights and what an objective shows take; unused ones are free"""
@@ -30,6 +30,12 @@ _SMALL_TASKS = 4096
 _SECONDS_TO_END = 5.0
 _MOST_AHEAD = 64
 """blocks that a worker reads ahead at most: messages about some hundreds fill a pipe, and both ends would wait to write"""
+_SCRIPT_FAILED = (
+    "worker {name} (process {process}) ended with exit code 1 as it imported your script, which it must, since a class or "
+    "function of the script (such as its tokenizer or a transform) is sent to workers. What it raised stands above; a script "
+    "that trains as soon as it is imported needs the line if __name__ == '__main__': in front of that. Else move the class "
+    "into a module of its own and import it, or use start_method='fork'"
+)
 _OVER = "another pass has begun, or the workers were stopped: this one cannot go on"
 
 _log = logging.getLogger(__name__)
@@ -193,6 +199,7 @@ class _Worker:
             target=serve, args=(payload, number, theirs, ours, slots), name=f"eden-worker-{number}", daemon=True
         )
         self._slots, self._counter, self._sent = slots, ANSWERED + number, 0
+        self._imports_script = imports_script(context)
         self._stopped = False
         self.unread = 0
         """tasks whose answers were not received"""
@@ -246,6 +253,8 @@ class _Worker:
         if code is not None and code < 0:
             how = f"signal {-code} ({signal.strsignal(-code)})"
             how += ", most likely because memory ran out" if -code == signal.SIGKILL else ""
+        if code == 1 and self._imports_script and self._sent == self.unread:
+            return ExecutorError(_SCRIPT_FAILED.format(name=self.process.name, process=self.process.pid))
         return ExecutorError(
             f"worker {self.process.name} (process {self.process.pid}) ended unexpectedly with {how}; it may have written why "
             "above, and with num_workers=0 the trainer reads by itself"

@@ -8,8 +8,11 @@ import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
 from eden_core.cli.progress import bar
-from eden_core.listing import list_contigs, listed_at
+from eden_core.listing import ListingSummary, list_contigs, listed_at
 from eden_core.manifest import store_plugin
+from eden_core.preparing import chosen_rules
+from eden_core.splitting.rules import SplitRules
+from eden_core.tiling import Tiling
 
 
 def contigs_command(
@@ -37,5 +40,14 @@ def contigs_command(
     print(f"  contigs  {summary.contigs:>16,}")
     print(f"  bases    {summary.bases:>16,}")
     print(f"  seconds  {summary.seconds:>16.2f}")
-    shares = ["--train", "0.9", "--validation", "0.05", "--test", "0.05"]
-    print(f"next: {shlex.join(['eden', 'split', str(table), '--out', str(table.parent), *shares])}")
+    command = ["eden", "split", str(table), "--out", str(table.parent)]
+    print(f"next: {shlex.join([*command, '--train', '0.9', '--validation', '0.05', '--test', '0.05', *_by_region(summary)])}")
+
+
+def _by_region(summary: ListingSummary) -> list[str]:
+    """Return what `eden split` needs where one contig is too long to go to one split as a whole."""
+    rules = chosen_rules(SplitRules(), summary.bases, summary.longest, Tiling())
+    if rules.by != "region":
+        return []
+    usual = rules.block_bases == SplitRules(by="region").block_bases
+    return ["--by", "region", *([] if usual else ["--block", str(rules.block_bases)])]

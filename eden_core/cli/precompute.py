@@ -170,7 +170,9 @@ def _described(task: PrecomputeTask, summary: PrecomputeSummary) -> list[str]:
         f"  seconds           {summary.seconds:>16.2f}",
     ]
     if summary.bases_never_seen and not task.tiling.keep_tail:
-        lines.append("  the ends of sequences that no whole window reaches are never seen; --keep-tail reads them")
+        lines.append(
+            "  the ends of sequences that no whole window reaches are never seen; eden-precompute --keep-tail reads them"
+        )
     return lines
 
 

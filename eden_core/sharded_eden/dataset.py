@@ -2,15 +2,14 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 import torch
 
 from eden_core.arguments import arguments_of, shared_arguments
+from eden_core.assembly import checked_windows, first_bases
 from eden_core.contigs import first_rows
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError, SequenceNotFoundError, ShardNotFoundError, StaleIndexError
@@ -46,7 +45,7 @@ class ShardedEdenDataset(EdenDataset):
         include_bos, include_eos: whether rows begin with bos and end with eos.
 
     Raises:
-        ConfigurationError: the database was built in another way, or there are no shards; the message says what to do.
+        ConfigurationError: the database was built in another way, or a shard is missing, of up to 256 that are looked for.
     """
 
     tokenizer: Any
@@ -132,10 +131,10 @@ class ShardedEdenDataset(EdenDataset):
 
 
 def _check_shards(source: Source) -> None:
-    """Raise `ConfigurationError` when the first window has no shard; rows tell of sequences that are missing."""
-    first = replace(source.index.lookup(np.zeros(1, np.int64)), lengths=np.ones(1, np.int64))
-    try:
-        with suppress(SequenceNotFoundError, StaleIndexError):
-            source.store.read(first)
-    except ShardNotFoundError as error:
-        raise ConfigurationError(str(error)) from error
+    """Raise `ConfigurationError` when a sample has no shard; rows tell of sequences that are missing."""
+    for window_id in checked_windows(source.index):
+        try:
+            with suppress(SequenceNotFoundError, StaleIndexError):
+                source.store.read(first_bases(source.index, window_id.reshape(1)))
+        except ShardNotFoundError as error:
+            raise ConfigurationError(str(error)) from error

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eden_core.atomic import atomic_path, made_folder, refuse_existing
 from eden_core.contigs import column_names, count_contigs
+from eden_core.cutting import why_no_window
 from eden_core.errors import InputError
 from eden_core.splitting.clusters import ClusterCounts, Clusters
 from eden_core.splitting.contig_names import ContigPatterns, samples_of, tags_of
@@ -21,11 +22,19 @@ from eden_core.splitting.rules import SplitRules
 from eden_core.splitting.text_hashes import hash_texts
 from eden_core.splitting.words import SPLITS, ShippedSplits
 from eden_core.splitting.writing import KEPT, SplitTable, write_tables
+from eden_core.tiling import Tiling
 
 __all__ = ["SplitReport", "SplitRules", "split_contigs"]
 
 
-def split_contigs(contigs: str | Path, out: str | Path, rules: SplitRules | None = None, *, force: bool = False) -> SplitReport:
+def split_contigs(
+    contigs: str | Path,
+    out: str | Path,
+    rules: SplitRules | None = None,
+    *,
+    tiling: Tiling | None = None,
+    force: bool = False,
+) -> SplitReport:
     """Write `<out>/train.parquet`, `validation.parquet` and `test.parquet`, and what they hold into `split_report.json`.
 
     Units, of which each goes to one split, are put in an order that depends on the seed and their names alone, end to end,
@@ -43,12 +52,14 @@ def split_contigs(contigs: str | Path, out: str | Path, rules: SplitRules | None
         contigs: Parquet table with contig_id (string) and length (integer, bases).
         out: directory, made if need be.
         rules: how to divide.
+        tiling: how the splits will be cut into windows; by region each must then have one; None: that is not looked at.
         force: whether existing splits are replaced; with it, files of splits that are not wanted any more are removed.
 
     Raises:
         ConfigurationError: `out` cannot be made.
         OutputExistsError: one of the files exists, without `force`.
-        InputError: the table cannot be used, repeats an id, or leaves a split empty; a pattern or cluster names no contig.
+        InputError: the table cannot be used, repeats an id, or leaves a split empty or without a window; a pattern or cluster
+            names no contig.
     """
     rules = rules or SplitRules()
     out = Path(out)
@@ -56,8 +67,11 @@ def split_contigs(contigs: str | Path, out: str | Path, rules: SplitRules | None
         refuse_existing(out / name, force=force)
     shipped = rules.split_from and ShippedSplits(str(contigs), rules.split_from, column_names(contigs))
     table = OrderedContigs(contigs, (*KEPT, *([shipped.column] if shipped else [])))
-    division = _Reading(table, rules, shipped or None).divided()
+    reading = _Reading(table, rules, shipped or None)
+    division = reading.divided()
     _check_parts(contigs, rules, division)
+    if tiling is not None and division.guarded is not None:
+        _check_windows(contigs, reading.lengths, division, tiling)
     return _write(out, table, rules, division)
 
 
@@ -191,6 +205,21 @@ def _check_parts(contigs: str | Path, rules: SplitRules, division: _Division) ->
         f"{contigs} has {what}, too few or too unequal in length for these shares: {empty} would be empty. Give larger shares, "
         f"or 0 for a split that you do not need; {hint}"
     )
+
+
+def _check_windows(contigs: str | Path, contig_lengths: NDArray[np.int64], division: _Division, tiling: Tiling) -> None:
+    """Raise `InputError` where the regions of a split would have not one window."""
+    parts = division.stretches
+    _, counts = tiling.interval_windows(parts.starts, parts.lengths, contig_lengths[parts.contigs])
+    for place in np.unique(parts.places):
+        here = parts.places == place
+        if not counts[here].any():
+            why = why_no_window(tiling, int(here.sum()), int(parts.lengths[here].max()), intervals=True)
+            raise InputError(
+                f"{contigs}: {SPLITS[place]} would have not one window: {why}. Give it a larger share of the bases "
+                f"(--{SPLITS[place]}), or 0 if you do not need it; or take a smaller --window-size, or --by region with a "
+                "smaller --guard"
+            )
 
 
 def _write(out: Path, table: OrderedContigs, rules: SplitRules, division: _Division) -> SplitReport:

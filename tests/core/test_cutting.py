@@ -1,8 +1,9 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from eden_core import Tiling
-from eden_core.cutting import Cut
+from eden_core.cutting import Cut, why_no_window
 
 TILING = Tiling(10, 8)
 
@@ -28,3 +29,17 @@ def test_bases_are_those_that_rows_have_room_for():
     assert cut.bases_read == np.array([24])
     assert cut.bases_read_again == np.array([4 * 4])
     assert cut.bases_in_rows == np.array([5 * 8])
+
+
+@pytest.mark.parametrize(
+    ("tiling", "rows", "intervals", "why"),
+    [
+        (TILING, 2, False, "none of its 2 contigs has 1 base or more"),
+        (Tiling(10, 8, 3), 1000, False, "none of its 1,000 contigs has 3 bases or more"),
+        (Tiling(10, 8, 11), 1, False, "the window size 10 is below the minimum length 11"),
+        (TILING, 1, True, "its one region, of 15 bases, has no whole window of 10 (they begin at multiples of 8 in a contig)"),
+        (TILING, 3, True, "none of its 3 regions, the longest of 15 bases, has a whole window of 10 (they begin at multiples"),
+    ],
+)
+def test_why_there_is_no_window(tiling, rows, intervals, why):
+    assert why_no_window(tiling, rows, 15, intervals=intervals).startswith(why)

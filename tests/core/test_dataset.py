@@ -6,6 +6,7 @@ from tokenizers import Tokenizer, models, trainers
 from torch.utils.data import DataLoader
 
 from eden_core import EdenDataset, errors, installed_plugins
+from eden_core.mixture import Anchor
 
 
 @pytest.fixture
@@ -310,3 +311,13 @@ def test_separators_between_segments_count_as_tokens(small):
     trimmed = EdenDataset(**options, pad_to_multiple_of=1).batch([0])
     assert trimmed["tokens"][0].tolist() == [token for token in whole["tokens"][0].tolist() if token != 1]
     assert whole["token_counts"][0, 0] == (whole["tokens"] == 1).sum()
+
+
+def test_no_rows_to_collate_is_an_error_of_the_user(rows):
+    with pytest.raises(errors.ConfigurationError, match="empty list of rows"):
+        rows.collate_fn([])
+
+
+def test_a_dataset_without_a_mixture_cannot_go_on_with_one(rows):
+    with pytest.raises(errors.ConfigurationError, match="mixes no sources"):
+        rows.continue_mixture(Anchor())

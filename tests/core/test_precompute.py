@@ -118,3 +118,11 @@ def test_intervals_without_windows_are_counted(tmp_path):
     summary = precompute(tmp_path / "split.parquet", tmp_path / "w.db", Tiling(20, 15))
     assert (summary.sequences, summary.windows, summary.windows_left_out) == (2, 2, 1)
     assert (summary.bases, summary.bases_read) == (59, 15 + 18)
+
+
+def test_regions_without_any_window_are_told_with_what_to_do(tmp_path):
+    table = {"contig_id": ["a", "a"], "length": [19, 18], "start": [1, 100]}
+    pq.write_table(pa.table(table), tmp_path / "split.parquet")
+    with pytest.raises(errors.InputError, match="none of its 2 regions, the longest of 19 bases.*20.*multiples of 15.*--guard"):
+        precompute(tmp_path / "split.parquet", tmp_path / "w.db", Tiling(20, 15))
+    assert not (tmp_path / "w.db").exists()

@@ -147,10 +147,9 @@ def test_a_damaged_manifest(here):
         EdenDataModule(data_dir="out", seq_length=128)
 
 
-def test_rules_that_say_what_must_not_be_divided_stay(here):
-    run("MG__s*.fa")
+def test_rules_that_say_what_must_not_be_divided_stay():
     for rules in (SplitRules(by="sample"), SplitRules(test_contigs=("c1",)), SplitRules(split_from="sample")):
-        assert chosen_rules(rules, here / "out" / "contigs.parquet", TILING) == rules
+        assert chosen_rules(rules, 60_000, 60_000, TILING) == rules
 
 
 def test_a_source_that_was_imported_anew_by_itself(here):
@@ -234,3 +233,11 @@ def test_files_are_known_from_another_folder_too(here, monkeypatch):
     (here / "elsewhere").mkdir()
     monkeypatch.chdir(here / "elsewhere")
     assert run("../MG__s0.fa", "../MG__s1.fa", out="../out").unchanged
+
+
+def test_held_out_regions_too_short_for_a_window_are_told_before_anything_is_divided(here):
+    rules = SplitRules(0.8, 0.1, 0.1, by="region", block=3000, guard=1000)
+    with pytest.raises(errors.InputError, match=r"would have not one window.*of 8,192.*multiples of 7,992.*--window-size"):
+        run("genome.fa", rules=rules, tiling=Tiling(8192, 7992))
+    assert not list((here / "out").glob("*train*"))
+    assert run("genome.fa", rules=rules, tiling=Tiling(1024, 960)).imported.unchanged == 1

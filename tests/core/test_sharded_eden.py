@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain import COMPLEMENT, SEP, plain_reverse_complement, plain_row, write_seed_index
 from torch.utils.data import DataLoader
+from typer.testing import CliRunner
 
 import eden_core
 from eden_core import EdenDataModule, EdenDataset, errors
@@ -26,6 +28,7 @@ from eden_core.sharded_eden import (
     extract_sample_id,
     precompute_window_database,
 )
+from eden_core.sharded_eden.__main__ import app
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:lightning", "ignore:.*does not have many workers:UserWarning")
 
@@ -203,7 +206,7 @@ def test_bos_and_eos_can_be_left_out(small):
     ],
 )
 def test_a_database_of_other_windows_is_refused(small, options, message):
-    with pytest.raises(ValueError, match=f"{message}.*eden-precompute"):
+    with pytest.raises(ValueError, match=f"{message}.*Follow the index with"):
         dataset(small, **options)
 
 
@@ -219,6 +222,13 @@ def test_a_database_without_short_windows_is_read_where_that_is_asked_for(small,
 def test_a_directory_without_shards_is_refused_at_once(small, tmp_path):
     with pytest.raises(ValueError, match="holds no shards at all"):
         dataset(small, sequence_db_dir=str(tmp_path))
+
+
+def test_a_shard_that_is_missing_is_told_at_once(small, tmp_path):
+    shutil.copytree(small.directory, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "S1")
+    with pytest.raises(ValueError, match=r"S1.*is missing"):
+        dataset(small, sequence_db_dir=str(tmp_path / "copy"))
 
 
 def test_a_window_whose_sequence_is_missing_is_an_error(small, tmp_path):
@@ -285,6 +295,11 @@ def test_the_functions_need_no_torch():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "eden_core.sharded_eden.windows" in loaded
     assert not {"torch", "lightning"} & set(loaded)
+
+
+def test_the_command_names_one_that_reads_tails(split, tmp_path):
+    done = CliRunner().invoke(app, ["precompute", str(split), str(tmp_path / "w.db"), "--window-size", "64", "--stride", "48"])
+    assert "never seen; eden-precompute --keep-tail reads them" in done.stdout
 
 
 def test_an_unknown_name_is_an_attribute_error():

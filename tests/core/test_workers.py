@@ -3,6 +3,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -155,6 +156,26 @@ def test_a_worker_that_is_killed_is_told_and_replaced(small):
 def test_a_worker_that_exits_is_told(small):
     with pool(small, transforms=[Failing("exit")]) as made, pytest.raises(errors.ExecutorError, match="exit code 3"):
         next(made.fetch(iter(blocks())))
+
+
+def test_a_script_that_its_workers_cannot_import_is_told(small, tmp_path):
+    (tmp_path / "script.py").write_text(
+        textwrap.dedent(f"""
+        from eden_core import EdenDataset, EdenLoader
+
+        class Letters:
+            pad_id = 0
+            def tokenize(self, text):
+                return [ord(letter) for letter in text]
+
+        options = dict(sequence_db_dir="{small.directory}", window_db_path="{small.windows}", seq_length=64)
+        rows = EdenDataset(**options, tokenizer=Letters())
+        next(iter(EdenLoader(rows, num_workers=1, start_method="spawn")))
+        """)
+    )
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=60, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert re.search("ExecutorError: worker eden-worker-0 .* as it imported your script.*__main__.*module.*fork", last)
 
 
 def test_an_error_comes_in_its_turn_and_says_where_it_came_up(small):

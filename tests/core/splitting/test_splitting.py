@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from eden_core import errors
+from eden_core import Tiling, errors
+from eden_core.precompute import precompute
 from eden_core.splitting import split_contigs
 from eden_core.splitting import writing as split_writing
 from eden_core.splitting.rules import SplitRules
@@ -283,3 +284,18 @@ def test_an_output_below_a_file(tmp_path, contigs):
 def test_contigs_that_are_named_for_a_split_and_excluded(split):
     with pytest.raises(errors.InputError, match="--exclude leaves out every contig with bases that --test-contigs names"):
         split({"chr1": 9, "chr8": 9}, test_contigs=["chr8"], exclude=["*8"], train=1, validation=0, test=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_regions_without_any_window_are_refused_where_windows_are_known(tmp_path, seed):
+    draw = random.Random(seed)
+    contigs = write(tmp_path / "contigs.parquet", {f"c{i}": draw.randint(100, 3000) for i in range(3)})
+    rules, tiling = SplitRules(0.8, 0.1, 0.1, by="region", block=100, guard=100, seed=seed), Tiling(150, 140)
+    tables = split_contigs(contigs, tmp_path / "made", rules).splits.values()
+    windows = [precompute(part.location, None, tiling).windows for part in tables]
+    if all(windows):
+        split_contigs(contigs, tmp_path / "checked", rules, tiling=tiling)
+        return
+    with pytest.raises(errors.InputError, match="would have not one window.*has (no|a) whole window of 150.*larger share"):
+        split_contigs(contigs, tmp_path / "checked", rules, tiling=tiling)
+    assert not (tmp_path / "checked").exists()
