@@ -57,7 +57,7 @@ def test_beside_it_stands_what_is_read_and_in_which_batches(small, tmp_path):
     }  # fmt: skip
     assert log.reading == {
         "eden_access_log": 1, "split": "train", "rank": 0, "data_parallel_rank": 0, "seq_length": 64, "seed": 42,
-        "rows": len(dataset), "packing": "none", "sources": [source],
+        "rows": len(dataset), "packing": "none", "split_windows": False, "sources": [source],
     }  # fmt: skip
     assert len(log.batches) == len(loader)
     lines = [(window["step"], window["access_ts"], window["row"]) for window in log.windows]

@@ -105,28 +105,29 @@ def test_damaged_lines_are_counted(log, tmp_path):
     path.write_text("\n".join([*lines[:5], "12,half", *lines[5:], lines[5][:9]]))
     found = AccessLog(path)
     assert sum(map(len, found.accesses(names=False))) == len(lines) - 1
-    assert found.notes == [f"{log.name}: 2 damaged lines were passed over."]
+    assert found.notes == [f"{log.name}: damaged lines were passed over: 2."]
 
 
 def test_sources_are_those_of_the_batch_lines(tmp_path):
     path = tmp_path / "window_access_train_rank0_0123abcd.csv"
-    path.write_text(",".join(COLUMNS) + "\n" + "".join(f"{i},c,S,0,0,{i + 1},0,{i}\n" for i in range(5)))
+    path.write_text(",".join(COLUMNS) + "\n" + "".join(f"{i},c,S,0,0,{time},0,{i}\n" for i, time in enumerate([9, 9, 7, 7, 5])))
     head = {"eden_access_log": 1, "split": "train", "sources": [{"name": "a"}, {"name": "b"}]}
     batches = [
-        {"step": 0, "time_ns": 1, "rows": [0, 1], "used": [8, 8], "waited_ns": None, "sources": s} for s in ([0, 1], [1, 0])
+        {"step": 0, "time_ns": time, "rows": [0, 1], "used": [8, 8], "waited_ns": None, "sources": sources}
+        for time, sources in ((9, [0, 1]), (8, [0, 0]), (7, [1, 0]))
     ]
     path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in (head, *batches)))
     log = AccessLog(path)
     (piece,) = log.accesses(names=False)
     assert piece.sources.tolist() == [0, 1, 1, 0]
-    assert "1 windows at its end were left out" in log.notes[0]
+    assert "1 windows were left out" in log.notes[0]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", "has no column window_idx"),
-        (",".join(NEEDED) + "\n1,a,b,0,0,then\n", "not of numbers"),
+        (",".join(NEEDED) + "\n1,a,b,0,0,then\n", "cannot be read as an access log"),
         (",".join(NEEDED) + "\n-1,a,b,0,0,1\n", "window_idx is -1"),
         (",".join(NEEDED) + "\nx,a,b,0,0,1\n", "cannot be read as an access log"),
         (",".join(NEEDED) + "\n", "there is no window in a log"),
