@@ -272,6 +272,32 @@ def test_an_observer_that_fails_is_named(small, listening, fault):
         next(iter(loader(small)))
 
 
+class Leaving(Told):
+    close = fail
+
+
+def test_one_that_fails_to_close_keeps_nothing_else_open(small, listening):
+    before, _, after = listening(), listening(Leaving), listening()
+    batches = loader(small)
+    next(iter(batches))
+    with pytest.raises(errors.PluginContractError, match="failed with OSError: no more paper"):
+        batches.close()
+    assert [plugin.asked[0].closed for plugin in (before, after)] == [1, 1]
+    held = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    assert not [path for path in held if path.startswith(str(small.directory))]
+
+
+def test_a_pass_that_a_fork_goes_on_with_is_told_to_its_own(small, listening):
+    plugin, batches = listening(), loader(small)
+    rounds = iter(batches)
+    next(rounds)
+    if not (child := os.fork()):
+        next(rounds)
+        os._exit(0 if [[batch.rows.tolist() for batch in told.batches] for told in plugin.asked] == [[[0, 1]], [[2, 3]]] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(plugin.asked) == 1
+
+
 def test_a_log_that_no_plugin_keeps_is_refused(small, monkeypatch):
     monkeypatch.setenv("EDEN_DISABLED_PLUGINS", "eden-core")
     installed_plugins.cache_clear()
