@@ -101,8 +101,9 @@ class Tally:
             self.gaps.add(handed_out, record.rank)
         if log.peer_of is not None:
             return
-        self.following += int(course.follows.sum())
-        self.heat.add(columns[~course.continued], self.places(piece)[~course.continued])
+        begun = ~course.continued
+        self.following += int((course.follows & begun).sum())
+        self.heat.add(columns[begun], self.places(piece)[begun])
         self._count_windows(course)
         if piece.rows is None:
             self.rows_known = False
