@@ -150,9 +150,10 @@ def test_what_an_interrupt_left_is_written_next_time_once(batch, tmp_path, monke
     batch, reading = batch
     log = AccessLog(replace(reading, log_dir=str(tmp_path)))
     log.batch_read(batch)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(log._file, "write", interrupt)
+    monkeypatch.setattr(log._file, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         log.close()
+    monkeypatch.undo()
     log.batch_read(batch)
     log.close()
     (read,) = logs_in(tmp_path)
