@@ -273,7 +273,12 @@ def test_an_observer_that_fails_is_named(small, listening, fault):
 
 
 class Leaving(Told):
-    close = fail
+    """Fails when it is closed first."""
+
+    def close(self):
+        super().close()
+        if self.closed == 1:
+            fail()
 
 
 def test_one_that_fails_to_close_keeps_nothing_else_open(small, listening):
