@@ -1,3 +1,4 @@
+import gc
 import os
 import pickle
 import sys
@@ -281,15 +282,22 @@ class Leaving(Told):
             fail()
 
 
+def open_files(folder) -> set[tuple[str, str]]:
+    gc.collect()
+    held = [(number, os.path.realpath(f"/proc/self/fd/{number}")) for number in os.listdir("/proc/self/fd")]
+    return {one for one in held if one[1].startswith(str(folder))}
+
+
 def test_one_that_fails_to_close_keeps_nothing_else_open(small, listening):
     before, _, after = listening(), listening(Leaving), listening()
+    held = open_files(small.directory)
     batches = loader(small)
     next(iter(batches))
+    assert open_files(small.directory) > held
     with pytest.raises(errors.PluginContractError, match="failed with OSError: no more paper"):
         batches.close()
     assert [plugin.asked[0].closed for plugin in (before, after)] == [1, 1]
-    held = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-    assert not [path for path in held if path.startswith(str(small.directory))]
+    assert open_files(small.directory) == held
 
 
 def test_a_pass_that_a_fork_goes_on_with_is_told_to_its_own(small, listening):
