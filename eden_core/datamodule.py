@@ -1,7 +1,7 @@
 """EdenDataModule: the loaders of a Lightning Trainer."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -314,8 +314,9 @@ class EdenDataModule(lightning.LightningDataModule):
         self._close_loaders()
 
     def _close_loaders(self) -> None:
-        for loader in self._loaders.values():
-            loader.close()
+        with ExitStack() as stack:
+            for loader in self._loaders.values():
+                stack.callback(loader.close)
 
     def _open(self, split: str) -> EdenDataset:
         if not self._has(split):

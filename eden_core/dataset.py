@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -354,10 +355,11 @@ class EdenDataset(Dataset[Batch]):
         return Fingerprint(order, content)
 
     def close(self) -> None:
-        """Close the files that this process has open, and complete what observers keep."""
-        self._observers.close()
-        for source in self.sources:
-            source.close()
+        """Close the files that this process has open, and complete what observers keep; also where one of them fails."""
+        with ExitStack() as stack:
+            for source in self.sources:
+                stack.callback(source.close)
+            stack.callback(self._observers.close)
 
     def _checked(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         numbers = _row_numbers(rows)

@@ -2,7 +2,9 @@
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,8 @@ class Observers:
     def __init__(self) -> None:
         self._process: int | None = None
         self._asked: Sequence[Observer] = ()
+        self._of: tuple[weakref.ref[EdenDataset], int | None] | None = None
+        """what they were asked for"""
         self._ranks = 0, 0
         """rank and data-parallel rank of the process that this was sent from"""
 
@@ -97,19 +101,22 @@ class Observers:
             process, data_rank = self._own_ranks()
             log = chosen_log(dataset.log_windows, dataset.log_dir)
             reading = Reading(dataset, dataset.split, process, data_rank if rank is None else rank, *log)
-            self._asked, self._process = _asked(reading), os.getpid()
+            self._asked, self._process, self._of = _asked(reading), os.getpid(), (weakref.ref(dataset), rank)
             Finalize(self, _close, args=(self._asked,), exitpriority=10)  # also at the end of a worker, which has no atexit
         return bool(self._asked)
 
     def tell(self, batch: BatchRead | None) -> None:
-        """Tell them of a batch.
+        """Tell them of a batch; a process that was forked since they were asked for asks for its own first.
 
         Raises:
             PluginContractError: an observer fails.
         """
-        if batch is not None:
-            for name, observer in self._asked:
-                _call(name, observer.batch_read, batch)
+        if batch is None:
+            return
+        if self._process != os.getpid() and self._of is not None and (dataset := self._of[0]()) is not None:
+            self.ask(dataset, self._of[1])
+        for name, observer in self._asked:
+            _call(name, observer.batch_read, batch)
 
     def close(self) -> None:
         """Let them complete what they keep, in the process that they belong to."""
@@ -121,7 +128,7 @@ class Observers:
         return self._ranks if own is None else (own, data_parallel_rank()[0])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_process": None, "_asked": (), "_ranks": self._own_ranks()}
+        return {"_process": None, "_asked": (), "_of": None, "_ranks": self._own_ranks()}
 
 
 def _asked(reading: Reading) -> Sequence[Observer]:
@@ -154,5 +161,7 @@ def _call(name: str, function: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _close(observers: Sequence[Observer]) -> None:
-    for name, observer in observers:
-        _call(name, observer.close)
+    """Close all of them, also where one fails."""
+    with ExitStack() as stack:
+        for name, observer in observers:
+            stack.callback(_call, name, observer.close)

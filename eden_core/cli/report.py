@@ -41,15 +41,18 @@ def report(
     from eden_core.reporting.report import report_of
 
     refuse_existing(out, force=force)
+    ledger, of_run = _ledger_of(paths), (start, sequence_db_dir, window_db_path, source or [], on_mismatch)
+    if ledger is None:
+        _refuse_options(steps, *of_run)
     with lines_read() as said:
-        run = RecordedRun(_ledger_of(paths) or Path(), start, sequence_db_dir, window_db_path, source or [], on_mismatch)
-        records = _of_ledger(run, steps) if _ledger_of(paths) else find_logs(paths)
-        found = report_of(records, said=said)
+        notes = [f"{path / LEDGER} was not read, since there are access logs beside it." for path in _beside_logs(paths)]
+        records = find_logs(paths, notes.append) if ledger is None else _of_ledger(RecordedRun(ledger, *of_run), steps)
+        found = report_of(records, notes, said=said)
     text = page(found)
     with atomic_path(out) as draft:
         draft.write_text(text, encoding="utf-8")
     for line in _lines(found):
-        print(line)
+        print(_printable(line))
     print(f"{out}: {size_text(len(text))}")
 
 
@@ -68,7 +71,23 @@ def _ledger_of(paths: list[Path]) -> Path | None:
 
 
 def _only_ledger(path: Path) -> bool:
-    return (path / LEDGER).is_file() and next(path.rglob("window_access_*"), None) is None
+    return (path / LEDGER).is_file() and not _beside_logs([path])
+
+
+def _beside_logs(paths: list[Path]) -> list[Path]:
+    """Return the folders with a ledger that have logs as well."""
+    return [path for path in paths if (path / LEDGER).is_file() and next(path.rglob("window_access_*"), None) is not None]
+
+
+def _refuse_options(*values: object) -> None:
+    """Raise `ConfigurationError` where options are given that say how a ledger is read."""
+    names = ("--steps", "--start", "--sequence-db-dir", "--window-db-path", "--source", "--on-mismatch")
+    given = [name for name, value in zip(names, values, strict=True) if value not in (None, [], "error")]
+    if given:
+        raise ConfigurationError(
+            f"{', '.join(given)} can be given with a ledger only, and these are access logs: leave it out, or give the run's "
+            f"{LEDGER} alone"
+        )
 
 
 def _of_ledger(run: RecordedRun, steps: int | None) -> "Sequence[Record]":
@@ -98,6 +117,11 @@ def _lines(found: "Report") -> Iterator[str]:
             yield f"  {rows['missing'] - rows['at_ends']:,} rows between the first and the last were not read"
         yield from (f"  note: {note}" for note in part["notes"])
     yield from (f"note: {note}" for note in found["notes"])
+
+
+def _printable(text: str) -> str:
+    """Return text, names of files in it, without what would steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _some(number: int, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class Accesses:
     """[W], ns since 1970"""
     epochs: NDArray[np.int64] | None = None
     """[W], of their sources, where a ledger says"""
+    continued: NDArray[np.bool_] | None = None
+    """[W], those that go on from another row, in which they were read already; None: none does"""
     in_sequence: NDArray[np.int64] | None = None
     """[W], their numbers in their sequences"""
     samples: pa.Array | None = None
@@ -43,6 +45,11 @@ class Accesses:
 
     def __len__(self) -> int:
         return self.windows.size
+
+    def take(self, places: NDArray[np.int64]) -> "Accesses":
+        """Return the windows at these places."""
+        known = {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) is not None}
+        return replace(self, **{name: column.take(places) for name, column in known.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +66,10 @@ class Batches:
     """B, the rows of the run"""
     used: NDArray[np.int64]
     """of each row, the tokens that are not padding"""
-    sources: NDArray[np.int16]
-    """of each window; empty where there is one source"""
+    sources: Ragged[np.int16]
+    """B, of each window; empty where there is one source"""
+    continued: Ragged[np.int64]
+    """B, the places of windows that go on from another row"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ class Facts:
         seed: of the order.
         rows: rows of an epoch.
         packing: how windows share rows.
+        split_windows: whether a window may go on in another row.
         sources: one, or several that are mixed.
     """
 
@@ -91,6 +101,7 @@ class Facts:
     seed: int | None = None
     rows: int | None = None
     packing: str | None = None
+    split_windows: bool = False
     sources: tuple[SourceFacts, ...] = (SourceFacts(),)
 
 
@@ -102,8 +113,8 @@ class Record(ABC):
         split: "train", "validation", …
         rank, data_parallel_rank: of the process.
         facts: of the whole reading.
-        span: when the first and the last window were read, ns since 1970; None: not known.
-        steps: the first and the last step; None: not known.
+        span: the earliest and the latest time at which a window was read, ns since 1970; None: not known.
+        steps: the least and the largest step; None: they are not known of all windows.
     """
 
     name: str

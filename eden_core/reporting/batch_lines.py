@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from eden_core.batch import Ragged
+from eden_core.batch import Ragged, offsets_of
 from eden_core.errors import InputError
 from eden_core.reporting.accesses import UNKNOWN, Batches, Facts, SourceFacts
 
@@ -27,6 +27,7 @@ _SCHEMA = pa.schema(
         ("rows", _NUMBERS),
         ("used", _NUMBERS),
         ("sources", _NUMBERS),
+        ("continued", _NUMBERS),
     ]
 )
 
@@ -78,14 +79,14 @@ def _batches(path: Path, lines: bytes) -> Batches:
             pj.ReadOptions(block_size=len(lines) + 1),
             pj.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore"),
         ).combine_chunks()
-        rows = table["rows"].combine_chunks()
         return Batches(
             steps=_filled(table["step"]),
             times=_filled(table["time_ns"]),
             waits=_filled(table["waited_ns"]),
-            rows=Ragged(_flat(rows), rows.offsets.to_numpy().astype(np.int64) - rows.offsets[0].as_py()),
-            used=_flat(table["used"].combine_chunks()),
-            sources=_flat(table["sources"].combine_chunks()).astype(np.int16),
+            rows=_ragged(table["rows"], np.int64),
+            used=_ragged(table["used"], np.int64).values,
+            sources=_ragged(table["sources"], np.int16),
+            continued=_ragged(table["continued"], np.int64),
         )
     except (pa.ArrowException, ValueError) as error:
         raise InputError(f"{path} holds a line that is of no batch ({error}); expected objects with rows, time_ns …") from error
@@ -95,5 +96,7 @@ def _filled(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(pc.fill_null(column, UNKNOWN).to_numpy(), np.int64)
 
 
-def _flat(lists: pa.ListArray) -> NDArray[np.int64]:
-    return np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.int64)
+def _ragged(column: pa.ChunkedArray, dtype: DTypeLike) -> Ragged[Any]:
+    lists = column.combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return Ragged(np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype), offsets_of(lengths.astype(np.int64)))

@@ -19,7 +19,7 @@ class Course:
         handed_out: bool [W], whether a batch begins, which the time tells.
         begins_row: bool [W], whether a row begins.
         follows: bool [W], whether it is the next window of the index.
-        continued: bool [W], whether it is the same window, which goes on in another row.
+        continued: bool [W], whether it goes on from another row.
         gaps: int64 [W], ns since the window before; -1 for the first one.
     """
 
@@ -52,7 +52,7 @@ def _course(piece: Accesses, before: Accesses | None) -> Course:
     begins_row |= handed_out & (piece.times is not None)
     if not started:
         gaps[0], handed_out[0], begins_row[0] = -1, True, True
-    continued = same_source & (step == 0) & begins_row & (piece.rows is not None)
+    continued = np.zeros(len(piece), bool) if piece.continued is None else piece.continued
     return Course(piece, handed_out, begins_row, same_source & (step == 1), continued, gaps)
 
 

@@ -68,7 +68,8 @@ class LedgerRecord(Record):
         self.span, self.steps = None, (self.made.start, self.made.stop - 1)
         described = tuple(SourceFacts(s.name, s.index.name, s.index.location, len(s.index)) for s in sources)
         dataset = self.dataset
-        self.facts = Facts(dataset.seq_length, dataset.seed, dataset.epoch_rows, str(dataset.arguments["packing"]), described)
+        packing = str(dataset.arguments["packing"])
+        self.facts = Facts(dataset.seq_length, dataset.seed, dataset.epoch_rows, packing, sources=described)
 
     def accesses(self, *, names: bool) -> Iterator[Accesses]:
         """Yield the windows of the steps, those of each step by rank."""
@@ -93,8 +94,12 @@ class LedgerRecord(Record):
 
     def _windows(self, rows: np.ndarray, ranks: np.ndarray, steps: np.ndarray) -> Accesses:
         picks = self.dataset.picks(rows)
-        if picks.skips is not None:  # a window that goes on in another row was read once
-            picks = picks.take(picks.skips == 0)
         return Accesses(
-            picks.window_ids, picks.sources, ranks[picks.rows], rows[picks.rows], steps[picks.rows], epochs=picks.epochs
+            picks.window_ids,
+            picks.sources,
+            ranks[picks.rows],
+            rows[picks.rows],
+            steps[picks.rows],
+            epochs=picks.epochs,
+            continued=None if picks.skips is None else picks.skips > 0,
         )

@@ -3,11 +3,10 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +20,14 @@ from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
 from eden_core.reporting.accesses import UNKNOWN, Accesses, Batches, Facts, Record, SourceFacts
 from eden_core.reporting.batch_lines import read_batches, read_facts
+from eden_core.reporting.batch_of_window import BatchOfWindow
 
 NEEDED = ("window_idx", "sequence_id", "sample_id", "window_in_seq_idx", "rank", "access_ts")
 """columns of every access log; Eden's have `step` and `row` besides"""
 _MOST = 1 << 32
 """no window, row or step has a number as large as this"""
+_UNKNOWN_WINDOWS = 1 << 28
+"""nor a window where the log does not say how many there are: all up to the last one that was read take memory"""
 _NAME = re.compile(r"window_access_(?P<split>.+)_rank(?P<rank>\d+)_[0-9a-f]{8}")
 _TYPES = {
     "window_idx": pa.int64(),
@@ -38,34 +40,43 @@ _TYPES = {
     "row": pa.int64(),
 }
 _BLOCK = 1 << 23
-_EDGE = 1 << 16
-"""bytes at the ends of a CSV file in which its first and last lines are looked for"""
 
 
-def find_logs(paths: Sequence[Path]) -> list["AccessLog"]:
-    """Return the access logs that paths name, and those in folders and the folders below; logs without a line are left out.
+def find_logs(paths: Sequence[Path], said: Callable[[str], object] = lambda _note: None) -> list["AccessLog"]:
+    """Return the access logs that paths name, and those in folders and the folders below; logs without a window are left out.
+
+    Args:
+        paths: files and folders.
+        said: is told what was passed over in folders.
 
     Raises:
         InputError: a path does not exist, is no access log, or none is found.
     """
-    files = dict.fromkeys(file for path in paths for file in _files(path))
-    logs = [AccessLog(file) for file in files]
-    found = [log for log in logs if log.span is not None]
+    notes: list[str] = []
+    files = {file.resolve(): file for path in paths for file in _files(path, notes.append)}
+    found = [log for log in map(AccessLog, files.values()) if log.span is not None]
     if not found:
         named = ", ".join(map(str, paths))
         raise InputError(
             f"there is no window in a log in {named}; expected files window_access_<split>_rank<r>_<8 hex>.csv or .parquet, as "
-            "log_windows=True writes them to log_dir, or the eden-run.jsonl of a run"
+            "log_windows=True writes them to log_dir, or the eden-run.jsonl of a run" + "".join(f"\n  {note}" for note in notes)
         )
+    for note in notes:
+        said(note)
     return found
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir() and path.suffix != ".parquet":
-        return sorted(file for file in path.rglob("window_access_*") if file.suffix in {".csv", ".parquet"})
+def _files(path: Path, said: Callable[[str], object]) -> Iterator[Path]:
     if not path.exists():
         raise InputError(f"{path} does not exist; expected an access log, a folder of them, or an eden-run.jsonl")
-    return [path]
+    if not path.is_dir() or path.suffix == ".parquet":
+        yield path
+        return
+    for file in sorted(path.rglob("window_access_*")):
+        if file.suffix == ".csv" and not _whole_lines(file):
+            said(f"{file.name} was passed over: the line with the names of its columns is not there, or cut short.")
+        elif file.suffix in {".csv", ".parquet"}:
+            yield file
 
 
 class AccessLog(Record):
@@ -80,7 +91,7 @@ class AccessLog(Record):
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.name
-        self.damaged, self.unassigned = 0, 0
+        self.rank, self.damaged, self.unassigned = 0, 0, 0
         self.columns = self._columns()
         lacking = [name for name in NEEDED if name not in self.columns]
         if lacking:
@@ -90,13 +101,10 @@ class AccessLog(Record):
         named = _NAME.search(path.stem)
         self._lines = path.with_suffix(".jsonl")
         self.facts, head = read_facts(self._lines) if self._lines.exists() else (Facts(), {})
-        first, last = self._ends() or ({}, {})
+        self._scan()
         self.split = str(head.get("split") or (named["split"] if named else "unknown"))
-        self.rank = int(head.get("rank", first.get("rank", 0)) or 0)
+        self.rank = int(head.get("rank", self.rank))
         self.data_parallel_rank = int(head.get("data_parallel_rank", self.rank))
-        self.span = (first["access_ts"] or 0, last["access_ts"] or 0) if first else None
-        begun, ended = first.get("step"), last.get("step")
-        self.steps = None if begun is None or ended is None else (begun, ended)
         self.described_by = self._lines.name if head else ""
 
     @property
@@ -104,36 +112,41 @@ class AccessLog(Record):
         """What could not be read."""
         found = []
         if self.damaged:
-            found.append(f"{self.name}: {self.damaged:,} damaged lines were passed over.")
+            found.append(f"{self.name}: damaged lines were passed over: {self.damaged:,}.")
         if self.unassigned:
             found.append(
-                f"{self.name}: {self.unassigned:,} windows at its end were left out, since {self._lines.name} does not say of "
-                "which source they are."
+                f"{self.name}: {self.unassigned:,} windows were left out: {self._lines.name} does not say their source."
             )
         return found
 
     def accesses(self, *, names: bool) -> Iterator[Accesses]:
         """Yield the windows, some 100,000 at a time."""
         wanted = [name for name in _TYPES if name in self.columns and (names or name not in {"sequence_id", "sample_id"})]
-        sources = _Flow(batches.sources for batches in self.batches()) if len(self.facts.sources) > 1 else None
-        self.damaged, self.unassigned = 0, 0
+        several = len(self.facts.sources) > 1
+        said = BatchOfWindow(self.batches()) if several or self.facts.split_windows else None
+        self.unassigned = 0
         for batch in self._pieces(wanted):
             column = {name: batch.column(name) for name in wanted}
             windows = self._numbers(column["window_idx"], "window_idx")
-            found = np.zeros(windows.size, np.int16) if sources is None else sources.take(windows.size)
+            times = self._numbers(column["access_ts"], "access_ts", most=1 << 63)
+            here = None if said is None or not windows.size else said.take(times)
             piece = Accesses(
                 windows=windows,
-                sources=found,
+                sources=np.zeros(windows.size, np.int16) if here is None else here.sources,
                 ranks=self._numbers(column["rank"], "rank"),
                 rows=self._numbers(column["row"], "row") if "row" in column else None,
                 steps=self._numbers(pc.fill_null(column["step"], UNKNOWN), "step") if "step" in column else None,
-                times=self._numbers(column["access_ts"], "access_ts", most=1 << 63),
+                times=times,
+                continued=None if here is None else here.continued,
                 in_sequence=self._numbers(column["window_in_seq_idx"], "window_in_seq_idx", most=1 << 32),
                 samples=pc.fill_null(column["sample_id"], "") if names else None,
                 sequence_ids=pc.fill_null(column["sequence_id"], "") if names else None,
             )
-            self.unassigned += windows.size - found.size
-            yield piece if found.size == windows.size else _head(piece, found.size)
+            if several and here is not None and not here.found.all():
+                self.unassigned += int((~here.found).sum())
+                piece = piece.take(np.flatnonzero(here.found))
+            self._check_windows(piece)
+            yield piece
 
     def batches(self) -> Iterator[Batches]:
         """Yield the batches of the `.jsonl`."""
@@ -159,29 +172,22 @@ class AccessLog(Record):
         except (pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.path} cannot be read as an access log: {error}") from error
 
-    def _ends(self) -> tuple[dict[str, int | None], dict[str, int | None]] | None:
-        """The numbers of the first and the last line; None: there is none."""
-        wanted: list[str] = [name for name in ("rank", "access_ts", "step") if name in self.columns]
-        lines = self._edge_lines(wanted)
-        try:
-            found = [dict(zip(wanted, (int(v) if v not in {"", None} else None for v in line), strict=True)) for line in lines]
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{self.path} is no access log: its first or last line is not of numbers ({error})") from error
-        return (found[0], found[-1]) if found else None
-
-    def _edge_lines(self, wanted: list[str]) -> list[list[Any]]:
-        if self.path.suffix == ".parquet":
-            files = dict.fromkeys((*self._parquet[:1], *self._parquet[-1:]))
-            tables = [table for path in files if len(table := pq.read_table(path, columns=wanted))]
-            return [[table[name][at].as_py() for name in wanted] for table in tables for at in (0, len(table) - 1)]
-        with self.path.open("rb") as file:
-            head = file.read(_EDGE)
-            file.seek(max(file.seek(0, io.SEEK_END) - _EDGE, 0))
-            tail = file.read().rpartition(b"\n")[0]
-        rows = [_whole(block, len(self.columns)) for block in (head.rpartition(b"\n")[0], tail)]
-        places = [self.columns.index(name) for name in wanted]
-        ends = [*rows[0][1:2], *rows[1][-1:]] if rows[0][1:] else []
-        return [[line[place] for place in places] for line in ends]
+    def _scan(self) -> None:
+        """Find the rank, the times and the steps; they need not be in order."""
+        spans: list[int] = []
+        steps: list[int] = []
+        for batch in self._pieces([name for name in ("rank", "access_ts", "step") if name in self.columns]):
+            if not len(batch):
+                continue
+            if not spans:
+                self.rank = int(self._numbers(batch.column("rank"), "rank")[0])
+            times = self._numbers(batch.column("access_ts"), "access_ts", most=1 << 63)
+            spans += [int(times.min()), int(times.max())]
+            if "step" in self.columns:
+                found = self._numbers(pc.fill_null(batch.column("step"), UNKNOWN), "step")
+                steps += [int(found.min()), int(found.max())]
+        self.span = (min(spans), max(spans)) if spans else None
+        self.steps = (min(steps), max(steps)) if steps and min(steps) != UNKNOWN else None
 
     def _pieces(self, wanted: list[str]) -> Iterator[pa.RecordBatch]:
         try:
@@ -194,8 +200,12 @@ class AccessLog(Record):
                 column_types=_TYPES, include_columns=wanted, strings_can_be_null=False, null_values=[""]
             )
             parsing = pcsv.ParseOptions(newlines_in_values=True, invalid_row_handler=self._pass_over)
-            with pcsv.open_csv(self.path, pcsv.ReadOptions(block_size=_BLOCK), parsing, options) as reader:
-                yield from reader
+            size = _whole_lines(self.path)
+            with self.path.open("rb") as file:
+                self.damaged = int(file.seek(0, io.SEEK_END) > size)
+                file.seek(0)
+                with pcsv.open_csv(_Beginning(file, size), pcsv.ReadOptions(block_size=_BLOCK), parsing, options) as reader:
+                    yield from reader
         except pa.ArrowException as error:
             raise InputError(f"{self.path} cannot be read as an access log: {error}") from error
 
@@ -213,38 +223,47 @@ class AccessLog(Record):
             raise InputError(f"{self.path}: {name} is {int(wrong[0])} in a line; expected a number from 0 up, below {most}")
         return numbers
 
-
-class _Flow:
-    """Takes from arrays that come one after another as many items as are asked for."""
-
-    def __init__(self, arrays: Iterator[NDArray[np.int16]]) -> None:
-        self._arrays, self._rest = arrays, np.empty(0, np.int16)
-
-    def take(self, count: int) -> NDArray[np.int16]:
-        """Return the next items; fewer, where there are no more."""
-        parts, size = [self._rest], self._rest.size
-        while size < count and (more := next(self._arrays, None)) is not None:
-            parts.append(more)
-            size += more.size
-        joined = np.concatenate(parts)
-        self._rest = joined[count:]
-        return joined[:count]
-
-
-def _head(piece: Accesses, count: int) -> Accesses:
-    columns: dict[str, Any] = {field.name: getattr(piece, field.name) for field in fields(piece)}
-    shorter: dict[str, Any] = {name: None if column is None else column[:count] for name, column in columns.items()}
-    return Accesses(**shorter)
+    def _check_windows(self, piece: Accesses) -> None:
+        for number, source in enumerate(self.facts.sources):
+            most = _UNKNOWN_WINDOWS if source.windows is None else source.windows
+            wrong = piece.windows[(piece.sources == number) & (piece.windows >= most)]
+            if wrong.size:
+                why = "a log that does not say how many there are" if source.windows is None else "its index has no more"
+                raise InputError(f"{self.path}: window_idx is {int(wrong[0])} in a line; expected less than {most} ({why})")
 
 
 def _typed(batch: pa.RecordBatch, wanted: list[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch.column(name).cast(_TYPES[name]) for name in wanted], names=wanted)
 
 
-def _whole(block: bytes, columns: int) -> list[list[str]]:
-    """The lines of a block that have all columns; the first may be the rest of one, which is passed over by its length."""
-    lines = csv.reader(io.StringIO(block.decode("utf-8", "replace"), newline=""))
-    return [line for line in lines if len(line) == columns]
+class _Beginning(io.RawIOBase):
+    """The first bytes of a file."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as far as there is something left."""
+        size = self._file.readinto(memoryview(buffer)[: self._left])  # type: ignore[attr-defined]
+        self._left -= size
+        return int(size)
+
+
+def _whole_lines(path: Path) -> int:
+    """Return how many bytes of a file are whole lines: a process that was killed may leave a part of one at the end."""
+    with path.open("rb") as file:
+        end = file.seek(0, io.SEEK_END)
+        while end:
+            begin = max(end - _BLOCK, 0)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n")
+            if found >= 0:
+                return begin + found + 1
+            end = begin
+    return 0
 
 
 def _opened(source: SourceFacts) -> WindowIndex | None:

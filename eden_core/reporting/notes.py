@@ -36,8 +36,6 @@ def _of_logs(tally: Tally) -> Iterator[str]:
             "Epochs are not known, or differ between the sources: a window counts as read too often where it was read more "
             "than even reading makes it."
         )
-    if tally.without_step:
-        yield f"{tally.without_step:,} windows have no step, and are not in the plots over steps."
     peers = sorted({(log.record.rank, log.peer_of) for log in tally.logs if log.peer_of is not None})
     if peers:
         named = ", ".join(f"{rank} (of {of})" for rank, of in peers[:20])

@@ -217,7 +217,7 @@ function repeatsOf(part) {
     rows && ["rows on two ranks", count(rows.overlaps), "at one time; should be none", rows.overlaps > 0],
     rows && ["rows missing", count(rows.missing), rows.missing ? `${count(rows.at_ends)} of them at the end of an epoch` : "between the first and the last", rows.missing > rows.at_ends])];
   if (repeats.listed.length) children.push(html("h3", {}, "Windows read more often than others of their epoch"),
-    table("repeated", [number("window", (r) => r.window), text("contig", (r) => place(part, r.source, r.contig, r.start)), number("epoch", (r) => r.epoch), number("times", (r) => r.times), number("usual", (r) => r.usual), text("read at", (r) => readings(r.readings))],
+    table("repeated", [number("window", (r) => r.window), text("contig", (r) => place(part, r.source, r.contig, r.start)), part.epochs_known ? number("epoch", (r) => r.epoch) : null, number("times", (r) => r.times), number("usual", (r) => r.usual), text("read at", (r) => readings(r.readings))].filter(Boolean),
       repeats.listed, { one: "window", search: "Search windows" }),
     repeats.windows > repeats.listed.length ? html("p", { class: "quiet" }, `The ${count(repeats.listed.length)} read most often, of ${count(repeats.windows)}.`) : null);
   if (rows && rows.overlapping.length) children.push(html("h3", {}, "Rows that two ranks read"),

@@ -29,11 +29,12 @@ Report = dict[str, Any]
 Said = Callable[[int], object]
 
 
-def report_of(records: Sequence[Record], *, said: Said = lambda _lines: None) -> Report:
+def report_of(records: Sequence[Record], notes: Sequence[str] = (), *, said: Said = lambda _lines: None) -> Report:
     """Count logs, or what a ledger says, and return what the page shows.
 
     Args:
         records: of one run or several: those of one split, seed, order and data are counted together.
+        notes: what the page says besides.
         said: is told the number of lines after each piece that was read.
     """
     groups: dict[tuple[str, Facts], list[Placed]] = defaultdict(list)
@@ -41,7 +42,7 @@ def report_of(records: Sequence[Record], *, said: Said = lambda _lines: None) ->
         groups[log.record.split, log.record.facts].append(log)
     largest = sorted(groups.items(), key=lambda group: -len(group[1]))[:TALLIES]
     parts = [_part(split, facts, logs, said) for (split, facts), logs in sorted(largest, key=_in_order)]
-    notes = [note for record in records for note in record.notes]
+    notes = [*notes, *(note for record in records for note in record.notes)]
     if len(groups) > TALLIES:
         notes.append(f"{len(groups) - TALLIES} further readings (splits, seeds or data) are left out: give fewer logs at once.")
     return {"made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "notes": notes, "parts": parts}
@@ -97,7 +98,8 @@ class _PartOfReport:
             "indexed": tally.indexed,
             "steps": tally.steps,
             "ranks": sorted(tally.ranks),
-            "sessions": len({log.session for log in tally.logs}),
+            "sessions": tally.sessions,
+            "epochs_known": tally.knows_epochs,
             "span": [min(map(min, spans)) / 1e6, max(map(max, spans)) / 1e6] if spans else None,
         }
 
@@ -120,7 +122,7 @@ class _PartOfReport:
         begins = [log.record.steps if tally.axis.kind == "step" else log.record.span for log in self._firsts()]
         unit = 1_000_000 if tally.axis.kind == "time" else 1
         return tally.heat.described(size) | {
-            "following": tally.following / max(1, sum(tally.lines)),
+            "following": tally.following / max(1, tally.reads),
             "sources": [{"name": s.name, "first": int(at)} for s, at in zip(tally.facts.sources, tally.offsets, strict=True)],
             "begins": [begun[0] / unit for begun in begins if begun is not None],
         }

@@ -26,7 +26,7 @@ def placed(records: Sequence[Record]) -> list[Placed]:
     """Return logs in order of time, each with its session.
 
     A session begins where every process before has read its last window; each start in a ledger, which knows no times, is one.
-    Of the ranks of one session and split that have one data-parallel rank, the lowest counts.
+    Of the ranks of one session, split and reading that have one data-parallel rank, the lowest counts.
     """
     ordered = sorted(records, key=lambda one: (one.span or (0, 0), one.steps or (0, 0), one.rank, one.name))
     sessions: list[int] = []
@@ -35,12 +35,12 @@ def placed(records: Sequence[Record]) -> list[Placed]:
         begins, ends = one.span or (ended + 1, ended + 1)
         sessions.append(sessions[-1] + (begins > ended) if sessions else 0)
         ended = max(ended, ends)
-    lowest: dict[tuple[int, str, int], int] = {}
+    lowest: dict[tuple[object, ...], int] = {}
     for one, session in zip(ordered, sessions, strict=True):
-        key = (session, one.split, one.data_parallel_rank)
+        key = (session, one.split, one.facts, one.data_parallel_rank)
         lowest[key] = min(one.rank, lowest.get(key, one.rank))
     found = []
     for one, session in zip(ordered, sessions, strict=True):
-        first = lowest[session, one.split, one.data_parallel_rank]
+        first = lowest[session, one.split, one.facts, one.data_parallel_rank]
         found.append(Placed(one, session, None if first == one.rank else first))
     return found

@@ -37,7 +37,7 @@ class Tally:
         self.heat, self.rows, self.coverage = Heat(self.axis, self.size), RowReaders(), Coverage()
         self.waits, self.gaps = Waits(self.axis), Waits(self.axis)
         self.fill = None if facts.seq_length is None else Fill(self.axis, facts.seq_length)
-        self.lines, self.following, self.without_step = [0] * len(self.logs), 0, 0
+        self.lines, self.following = [0] * len(self.logs), 0
         self.ranks: set[int] = set()
         self._steps = np.zeros(0, bool)
         self.rows_known = self.batches_known = True
@@ -47,6 +47,11 @@ class Tally:
     def knows_epochs(self) -> bool:
         """Whether each window's epoch is known."""
         return self._has_epochs or (self.rows_known and self.facts.rows is not None and len(self.counts) == 1)
+
+    @property
+    def sessions(self) -> int:
+        """How often processes were started."""
+        return len({log.session for log in self.logs})
 
     @property
     def indexed(self) -> bool:
@@ -96,9 +101,9 @@ class Tally:
             self.gaps.add(handed_out, record.rank)
         if log.peer_of is not None:
             return
-        self.without_step += int((columns == UNKNOWN).sum())
-        self.following += int(course.follows.sum())
-        self.heat.add(columns, self.places(piece))
+        begun = ~course.continued
+        self.following += int((course.follows & begun).sum())
+        self.heat.add(columns[begun], self.places(piece)[begun])
         self._count_windows(course)
         if piece.rows is None:
             self.rows_known = False
@@ -133,8 +138,9 @@ class Tally:
             met = True
             places = self.axis.places(batches)
             self.waits.add(WaitedFor(batches.waits, places, batches.steps, batches.times), log.record.rank)
+            if log.peer_of is not None:
+                continue
+            self.rows.fill(batches.rows.values, log.session, log.record.data_parallel_rank)
             if self.fill is not None:
                 self.fill.add(batches, places)
-            if log.peer_of is None:
-                self.rows.fill(batches.rows.values, log.session, log.record.data_parallel_rank)
         self.batches_known &= met

@@ -93,9 +93,9 @@ class WindowCounts:
         return np.where(all_origins >= before, all_origins, starts), stops, all_origins
 
     def usual(self, epoch: int, *, of_one_epoch: bool, by_median: bool) -> int:
-        """Return how often a window is read in an epoch where nothing is read twice.
+        """Return how often a window is read in an epoch otherwise.
 
-        Once, where the epoch is one; the median of those that were read, where rows are read again on purpose, as in
+        Once, where the epoch is known; the median of those that were read, where rows are read again on purpose, as in
         validation; else as often as reads spread evenly make it, rounded up.
         """
         if by_median:

@@ -1,4 +1,4 @@
-"""The files of a log: what is there can be read, also when its process was killed."""
+"""The files of a log: whole lines can be read, also when the process was killed."""
 
 import csv
 import errno
@@ -16,7 +16,9 @@ from eden_core.atomic import atomic_path
 
 
 def append(path: Path, text: str) -> None:
-    """Add text to a file in one write, all of it or nothing.
+    """Add text to a file in one write, all of it or, where the disk is full, nothing.
+
+    A process that is killed meanwhile leaves the first part of it: Linux stops between two pages of memory.
 
     Raises:
         OSError: the disk is full, or the place cannot be written.

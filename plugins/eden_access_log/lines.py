@@ -47,6 +47,7 @@ def description(reading: Reading) -> str:
         "seed": dataset.seed,
         "rows": dataset.epoch_rows,
         "packing": dataset.packing.kind,
+        "split_windows": dataset.packing.split_windows,
         "sources": [_described(source) for source in dataset.sources],
     }
     return json.dumps(found) + "\n"
@@ -71,17 +72,24 @@ def _absolute(place: str) -> str:
 
 
 def batch_lines(batches: Sequence[BatchRead], *, several: bool) -> str:
-    """Return a line for each batch, with the sources of its windows where there are several."""
+    """Return a line for each batch.
+
+    Args:
+        batches: what was handed out.
+        several: whether there are several sources, and lines say of which each window is.
+    """
     return "".join(_batch_line(batch, several=several) for batch in batches)
 
 
 def _batch_line(batch: BatchRead, *, several: bool) -> str:
     """Write a line by hand: lists of numbers look in JSON as they do in Python, and its encoder takes four times as long."""
     step, waited = ("null" if number is None else number for number in (batch.step, batch.waited_ns))
-    sources = f', "sources": {batch.picks.sources.tolist()}' if several else ""
+    of_windows = f', "sources": {batch.picks.sources.tolist()}' if several else ""
+    if batch.picks.skips is not None:
+        of_windows += f', "continued": {np.flatnonzero(batch.picks.skips).tolist()}'
     return (
         f'{{"step": {step}, "time_ns": {batch.time_ns}, "rows": {batch.rows.tolist()}, "used": {batch.used.tolist()}, '
-        f'"waited_ns": {waited}{sources}}}\n'
+        f'"waited_ns": {waited}{of_windows}}}\n'
     )
 
 

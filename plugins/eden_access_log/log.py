@@ -25,6 +25,8 @@ class AccessLog(BatchObserver):
         self._rank = reading.rank
         self._strides = np.array([source.index.tiling.stride for source in reading.dataset.sources], np.int64)
         self._kept: list[BatchRead] = []
+        self._described = 0
+        """how many of those kept have their line in the .jsonl"""
         self._windows, self._written_ns, self._broken = 0, 0, False
         folder = Path(reading.log_dir or ".").absolute()
         self._stem = folder / f"window_access_{reading.split}_rank{reading.rank}_{secrets.token_hex(4)}"
@@ -52,12 +54,12 @@ class AccessLog(BatchObserver):
         self._write()
 
     def _write(self) -> None:
-        kept, self._kept, self._windows = self._kept, [], 0
-        if not kept or self._broken:
-            return
+        """Write what is kept; where that is interrupted, the next time goes on with it."""
         try:
-            append(self._batches, batch_lines(kept, several=self._strides.size > 1))
-            self._file.write(columns_of(kept, self._rank, self._strides))
+            if self._kept and not self._broken:
+                append(self._batches, batch_lines(self._kept[self._described :], several=self._strides.size > 1))
+                self._described = len(self._kept)
+                self._file.write(columns_of(self._kept, self._rank, self._strides))
         except OSError as error:
             self._broken = True
             warnings.warn(
@@ -65,3 +67,4 @@ class AccessLog(BatchObserver):
                 UserWarning,
                 stacklevel=2,
             )
+        self._kept, self._described, self._windows = [], 0, 0

@@ -320,6 +320,15 @@ def test_a_sequence_length_that_the_index_was_not_built_for(small, tmp_path):
         trainer(tmp_path, max_steps=1).fit(Recorder(), data(small, seq_length=128))
 
 
+def test_all_loaders_are_closed_also_where_one_fails(small):
+    module, closed = data(small), []
+    for split, loader in (("train", module.train_dataloader()), ("validation", module.val_dataloader())):
+        loader.dataset._observers.close = lambda split=split: closed.append(split) or 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        module.teardown("fit")
+    assert sorted(closed) == ["train", "validation"]
+
+
 def test_workers_stop_when_training_ends(small, tmp_path):
     import multiprocessing
 

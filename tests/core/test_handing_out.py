@@ -1,3 +1,4 @@
+import gc
 import os
 import pickle
 import sys
@@ -270,6 +271,44 @@ def test_an_observer_that_fails_is_named(small, listening, fault):
     listening(answer)
     with pytest.raises(errors.PluginContractError, match=message):
         next(iter(loader(small)))
+
+
+class Leaving(Told):
+    """Fails when it is closed first."""
+
+    def close(self):
+        super().close()
+        if self.closed == 1:
+            fail()
+
+
+def open_files(folder) -> set[tuple[str, str]]:
+    gc.collect()
+    held = [(number, os.path.realpath(f"/proc/self/fd/{number}")) for number in os.listdir("/proc/self/fd")]
+    return {one for one in held if one[1].startswith(str(folder))}
+
+
+def test_one_that_fails_to_close_keeps_nothing_else_open(small, listening):
+    before, _, after = listening(), listening(Leaving), listening()
+    held = open_files(small.directory)
+    batches = loader(small)
+    next(iter(batches))
+    assert open_files(small.directory) > held
+    with pytest.raises(errors.PluginContractError, match="failed with OSError: no more paper"):
+        batches.close()
+    assert [plugin.asked[0].closed for plugin in (before, after)] == [1, 1]
+    assert open_files(small.directory) == held
+
+
+def test_a_pass_that_a_fork_goes_on_with_is_told_to_its_own(small, listening):
+    plugin, batches = listening(), loader(small)
+    rounds = iter(batches)
+    next(rounds)
+    if not (child := os.fork()):
+        next(rounds)
+        os._exit(0 if [[batch.rows.tolist() for batch in told.batches] for told in plugin.asked] == [[[0, 1]], [[2, 3]]] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(plugin.asked) == 1
 
 
 def test_a_log_that_no_plugin_keeps_is_refused(small, monkeypatch):

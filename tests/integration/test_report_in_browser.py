@@ -168,3 +168,20 @@ def test_a_hostile_id_is_text(browser):
     assert [row[0] for row in table(browser, "contigTable")] == [HOSTILE]
     assert find(browser, "img") == []
     assert browser.title == "What was read"
+
+
+def test_epochs_that_are_not_known_have_no_column(browser, logs):
+    def names() -> list[str]:
+        return [button.text for button in find(browser, "#repeated th button")]
+
+    assert "epoch" in names()
+    older = logs.parent / "older"
+    older.mkdir()
+    for path in logs.glob("*.csv"):
+        shutil.copy(path, older)
+    shutil.copy(next(logs.glob("*.csv")), older / "window_access_train_rank0_0000000a.csv")
+    path = logs.parent / "older.html"
+    path.write_text(page(report_of(find_logs([older]))), encoding="utf-8")
+    browser.get(path.as_uri())
+    assert "times" in names()
+    assert "epoch" not in names()

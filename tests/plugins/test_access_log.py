@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
 from access_logs import logs_in
 from plain import write_seed_index, write_seed_shard
@@ -57,7 +58,7 @@ def test_beside_it_stands_what_is_read_and_in_which_batches(small, tmp_path):
     }  # fmt: skip
     assert log.reading == {
         "eden_access_log": 1, "split": "train", "rank": 0, "data_parallel_rank": 0, "seq_length": 64, "seed": 42,
-        "rows": len(dataset), "packing": "none", "sources": [source],
+        "rows": len(dataset), "packing": "none", "split_windows": False, "sources": [source],
     }  # fmt: skip
     assert len(log.batches) == len(loader)
     lines = [(window["step"], window["access_ts"], window["row"]) for window in log.windows]
@@ -74,6 +75,9 @@ def test_windows_that_share_a_row_have_a_line_each(small, tmp_path):
     picks = dataset.picks(log.rows)
     assert [window["window_idx"] for window in log.windows] == picks.window_ids.tolist()
     assert picks.skips.any()
+    skips = [dataset.picks(one["rows"]).skips for one in log.batches]
+    assert [one["continued"] for one in log.batches] == [np.flatnonzero(found).tolist() for found in skips]
+    assert log.reading["split_windows"]
     expected = small.expected_windows()
     places = [(window["sequence_id"], window["window_in_seq_idx"] * 48) for window in log.windows]
     assert places == [expected[window["window_idx"]] for window in log.windows]
@@ -142,6 +146,24 @@ def test_a_full_buffer_is_written_and_one_that_has_waited_long(batch, tmp_path):
     assert [written(1, 1.8), written(1, 2), written(1, 2)] == [1024, 1028, 1028]
 
 
+def test_what_an_interrupt_left_is_written_next_time_once(batch, tmp_path, monkeypatch):
+    batch, reading = batch
+    log = AccessLog(replace(reading, log_dir=str(tmp_path)))
+    log.batch_read(batch)
+    monkeypatch.setattr(log._file, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        log.close()
+    monkeypatch.undo()
+    log.batch_read(batch)
+    log.close()
+    (read,) = logs_in(tmp_path)
+    assert [window["row"] for window in read.windows] == read.rows == [1, 2, 1, 2]
+
+
+def interrupt(_) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_place_that_cannot_be_written_is_an_error_at_once(small, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ConfigurationError, match="access log cannot be written to .*file .*give another log_dir"):
@@ -177,6 +199,12 @@ def count_batches(dataset, said) -> None:
         said.send(number)
 
 
+def leave_whole_lines(folder) -> None:
+    """Cut what a killed process began to write."""
+    for path in [*folder.glob("*.csv"), *folder.glob("*.jsonl")]:
+        path.write_bytes(b"".join(line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")))
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_what_a_killed_process_wrote_can_be_read(small, tmp_path, form):
     receiver, sender = FORK.Pipe(duplex=False)
@@ -186,6 +214,7 @@ def test_what_a_killed_process_wrote_can_be_read(small, tmp_path, form):
         pass
     process.kill()
     process.join()
+    leave_whole_lines(tmp_path)
     (log,) = logs_in(tmp_path)
     kept_back = {"csv": 1024, "parquet": 16_384}[form]
     assert len(log.windows) >= 40 * number - kept_back

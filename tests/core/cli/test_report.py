@@ -41,3 +41,23 @@ def test_a_ledger_is_replayed(run, tmp_path):
 def test_a_ledger_stands_alone(run, tmp_path):
     message = eden_report(run / "eden-run.jsonl", run / "logs", "--out", tmp_path / "page.html", code=2)
     assert "give it alone" in message
+
+
+def test_what_is_said_of_ledgers_is_refused_with_logs(run, tmp_path):
+    options = ("--steps", 3, "--start", 0, "--window-db-path", "x")
+    message = eden_report(run / "logs", *options, "--out", tmp_path / "page.html", code=2)
+    assert "--steps, --start, --window-db-path can be given with a ledger only" in message
+
+
+def test_a_ledger_beside_logs_is_said_to_be_left(run, tmp_path):
+    said = eden_report(run, "--out", tmp_path / "page.html")
+    assert f"{run / 'eden-run.jsonl'} was not read" in said
+
+
+def test_names_do_not_steer_the_terminal(run, tmp_path):
+    (log,) = run.glob("logs/*.csv")
+    (tmp_path / "window_access_\x1b[2J_rank0_00000000.csv").write_text(log.read_text() + "half")
+    said = eden_report(tmp_path, "--out", tmp_path / "page.html")
+    assert "\x1b" not in said
+    assert said.startswith("\\x1b[2J: 20 windows read")
+    assert "window_access_\\x1b[2J_rank0_00000000.csv: damaged lines" in said

@@ -54,3 +54,12 @@ def test_steps_until_the_last_start_are_known(dataset):
 def test_a_single_start_needs_the_number_of_steps(dataset):
     with pytest.raises(errors.InputError, match="give --steps N"):
         ledger_records([start_at(dataset, 0)], None, dataset_of)
+
+
+def test_rows_that_only_go_on_with_a_window_are_read_too(small):
+    packed = {"packing": "concat", "pack_by": "sample", "split_windows": True}
+    dataset = EdenDataset(**small.options, **packed)
+    steps = len(dataset) // 8
+    (part,) = report_of(ledger_records([start_at(dataset, 0)], steps, dataset_of))["parts"]
+    assert part["lines"] > part["reads"]
+    assert (part["rows"]["missing"], part["rows"]["read"], part["repeats"]["windows"]) == (0, 8 * steps, 0)

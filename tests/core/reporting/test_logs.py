@@ -105,29 +105,76 @@ def test_damaged_lines_are_counted(log, tmp_path):
     path.write_text("\n".join([*lines[:5], "12,half", *lines[5:], lines[5][:9]]))
     found = AccessLog(path)
     assert sum(map(len, found.accesses(names=False))) == len(lines) - 1
-    assert found.notes == [f"{log.name}: 2 damaged lines were passed over."]
+    assert found.notes == [f"{log.name}: damaged lines were passed over: 2."]
+
+
+def test_a_last_line_is_passed_over_wherever_it_was_cut(log, tmp_path):
+    whole, path = log.read_bytes(), tmp_path / log.name
+    begin = whole.rindex(b"\n", 0, -1) + 1
+    for end in range(begin + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        (found,) = find_logs([path])
+        assert found.steps == (0, 9)
+        assert columns(found) == {name: values[:-1] for name, values in columns(AccessLog(log)).items()}
+        assert found.notes == [f"{log.name}: damaged lines were passed over: 1."]
+
+
+@pytest.mark.parametrize("text", ["", "window_idx,seque"])
+def test_in_folders_files_without_a_whole_first_line_are_passed_over(log, tmp_path, text):
+    (tmp_path / log.name).write_text(log.read_text())
+    (tmp_path / "window_access_train_rank9_0123abcd.csv").write_text(text)
+    notes = []
+    (found,) = find_logs([tmp_path], notes.append)
+    assert found.name == log.name
+    assert [note.split(" was")[0] for note in notes] == ["window_access_train_rank9_0123abcd.csv"]
+    (tmp_path / log.name).unlink()
+    with pytest.raises(errors.InputError, match="there is no window in a log.*\n.*was passed over"):
+        find_logs([tmp_path])
+
+
+def test_a_log_that_is_named_twice_is_read_once(log, monkeypatch):
+    monkeypatch.chdir(log.parent)
+    assert len(find_logs([log.parent, log, type(log)(log.name)])) == 1
+
+
+def test_a_line_may_be_long(tmp_path):
+    path = tmp_path / "window_access_train_rank0_0123abcd.csv"
+    path.write_text(",".join(NEEDED) + "\n" + f"7,{'A' * 100_000},S,0,2,1000\n")
+    (found,) = find_logs([tmp_path])
+    assert (found.rank, found.span) == (2, (1000, 1000))
+
+
+def test_a_window_that_the_index_does_not_have_is_refused(log, tmp_path):
+    path = tmp_path / log.name
+    lines = log.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + "300" + lines[1])
+    path.with_suffix(".jsonl").write_text(log.with_suffix(".jsonl").read_text())
+    with pytest.raises(errors.InputError, match=r"window_idx is 300\d+ in a line; expected less than \d+ \(its index"):
+        list(AccessLog(path).accesses(names=False))
 
 
 def test_sources_are_those_of_the_batch_lines(tmp_path):
     path = tmp_path / "window_access_train_rank0_0123abcd.csv"
-    path.write_text(",".join(COLUMNS) + "\n" + "".join(f"{i},c,S,0,0,{i + 1},0,{i}\n" for i in range(5)))
+    path.write_text(",".join(COLUMNS) + "\n" + "".join(f"{i},c,S,0,0,{time},0,{i}\n" for i, time in enumerate([9, 9, 7, 7, 5])))
     head = {"eden_access_log": 1, "split": "train", "sources": [{"name": "a"}, {"name": "b"}]}
     batches = [
-        {"step": 0, "time_ns": 1, "rows": [0, 1], "used": [8, 8], "waited_ns": None, "sources": s} for s in ([0, 1], [1, 0])
+        {"step": 0, "time_ns": time, "rows": [0, 1], "used": [8, 8], "waited_ns": None, "sources": sources}
+        for time, sources in ((9, [0, 1]), (8, [0, 0]), (7, [1, 0]))
     ]
     path.with_suffix(".jsonl").write_text("".join(json.dumps(line) + "\n" for line in (head, *batches)))
     log = AccessLog(path)
     (piece,) = log.accesses(names=False)
     assert piece.sources.tolist() == [0, 1, 1, 0]
-    assert "1 windows at its end were left out" in log.notes[0]
+    assert "1 windows were left out" in log.notes[0]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a,b\n1,2\n", "has no column window_idx"),
-        (",".join(NEEDED) + "\n1,a,b,0,0,then\n", "not of numbers"),
+        (",".join(NEEDED) + "\n1,a,b,0,0,then\n", "cannot be read as an access log"),
         (",".join(NEEDED) + "\n-1,a,b,0,0,1\n", "window_idx is -1"),
+        (",".join(NEEDED) + "\n4000000000,a,b,0,0,1\n", "window_idx is 4000000000 .*; expected less than 268435456"),
         (",".join(NEEDED) + "\nx,a,b,0,0,1\n", "cannot be read as an access log"),
         (",".join(NEEDED) + "\n", "there is no window in a log"),
     ],

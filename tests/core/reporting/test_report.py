@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 from report_logs import batches_of, write_log
 
-from eden_core import EdenDataset
+from eden_core import EdenDataset, EdenLoader
 from eden_core.reporting.logs import find_logs
 from eden_core.reporting.report import report_of
 
@@ -64,7 +64,7 @@ def test_tensor_parallel_peers_are_counted_once(dataset, tmp_path):
     for rank in range(2):
         write_log(tmp_path, dataset, batches_of(dataset, range(3)), rank=rank, data_parallel_rank=0)
     part = part_of(tmp_path)
-    assert (part["reads"], part["lines"], part["rows"]["overlaps"]) == (12, 24, 0)
+    assert (part["reads"], part["lines"], part["rows"]["overlaps"], part["fill"]["rows"]) == (12, 24, 0, 12)
     assert any("Ranks 1 (of 0) are tensor-parallel peers" in note for note in part["notes"])
 
 
@@ -83,6 +83,45 @@ def test_validation_is_read_anew_on_purpose(small, tmp_path):
     assert part["axis"]["kind"] == "time"
     assert dict(part["coverage"]["times"]) == {0: len(dataset) - 20, 3: 20}
     assert part["repeats"]["windows"] == 0
+
+
+def test_the_sanity_check_of_each_start_is_no_repeat(small, tmp_path):
+    dataset = EdenDataset(**small.options, split="validation")
+    for start in range(2):
+        passes = [batches_of(dataset, range(n), begun_ns=BEGUN + HOUR * (10 * start + i)) for i, n in enumerate([2, 5, 5])]
+        write_log(tmp_path, dataset, sum(passes, []))
+    assert part_of(tmp_path)["repeats"]["windows"] == 0
+    write_log(tmp_path, dataset, batches_of(dataset, range(1), begun_ns=BEGUN + 13 * HOUR))
+    write_log(tmp_path, dataset, batches_of(dataset, range(1), begun_ns=BEGUN + 13 * HOUR))
+    assert part_of(tmp_path)["repeats"]["windows"] == 4
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_window_that_goes_on_in_another_row_is_read_once(small, tmp_path, ranks):
+    packed = {"packing": "concat", "pack_by": "sample", "split_windows": True}
+    dataset = EdenDataset(**small.options, **packed, log_windows=True, log_dir=str(tmp_path))
+    loaders = [EdenLoader(dataset, num_workers=0, data_parallel=(rank, ranks)) for rank in range(ranks)]
+    for _ in zip(*loaders, strict=True):
+        pass
+    dataset.close()
+    part = part_of(tmp_path)
+    assert part["lines"] > part["reads"] == part["read"] == len(small.expected_windows())
+    assert (part["repeats"]["windows"], part["rows"]["missing"]) == (0, 0)
+
+
+def test_a_row_that_is_read_again_at_once_is_read_again(dataset, tmp_path):
+    write_log(tmp_path, dataset, [batch | {"rows": [7], "used": [9]} for batch in batches_of(dataset, range(5))])
+    part = part_of(tmp_path)
+    assert (part["reads"], part["read"], part["repeats"]["reads"]) == (5, 1, 4)
+
+
+def test_steps_that_go_back_are_drawn_where_they_are(dataset, tmp_path):
+    write_log(tmp_path, dataset, batches_of(dataset, range(30)) + batches_of(dataset, range(10), begun_ns=BEGUN + HOUR))
+    part = part_of(tmp_path)
+    assert (part["axis"]["low"], part["axis"]["high"], part["files"]["rows"][0]["steps"]) == (0, 29, (0, 29))
+    cells = part["order"]["cells"]
+    rows = len(cells) // 30
+    assert [sum(cells[step * rows : (step + 1) * rows]) for step in range(30)] == [8] * 10 + [4] * 20
 
 
 def test_splits_are_parts_of_their_own(small, dataset, tmp_path):
@@ -106,6 +145,7 @@ def test_without_a_jsonl_names_come_from_the_log(dataset, tmp_path):
     assert {one["contig"] for one in part["repeats"]["listed"]} == set(located.sequence_ids[:4])
     assert part["waits"] is part["fill"] is None
     assert part["gaps"]["count"] == 4
+    assert not part["epochs_known"]
     assert any("the logs do not name their index" in note for note in part["notes"])
 
 
