@@ -57,7 +57,10 @@ BROKEN = {
         IMPORTS + "class Half(Transform):\n    name = 'half'\n@hookimpl\ndef eden_transforms():\n    return [Half]\n",
         "which lacks apply",
     ),
-    "observer of another thing": (IMPORTS + "@hookimpl\ndef eden_batch_read(batch): ...\n", "eden_batch_read(batch) asks for batch"),
+    "observer of another thing": (
+        IMPORTS + "@hookimpl\ndef eden_batch_read(batch): ...\n",
+        "eden_batch_read(batch) asks for batch",
+    ),
     "observer of nothing": (IMPORTS + "@hookimpl\ndef eden_batch_read(): ...\n", "it needs one, reading"),
 }
 

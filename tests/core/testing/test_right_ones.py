@@ -7,7 +7,7 @@ import pytest
 from in_memory import HideTests, JsonIndexTests, MemoryStore, MemoryStoreTests, ThreadsTests, Trim, TrimTests
 
 from eden_core import Ragged, Tiling
-from eden_core.testing.transforms import chosen_windows, example_batch
+from eden_core.testing.transforms.data import chosen_windows, example_batch
 
 
 class TestMemoryStore(MemoryStoreTests): ...

@@ -128,8 +128,8 @@ class OneCacheForAll(MemoryStore):
 class OnFiles(MemoryStore):
     """One file a sequence, kept open for good; right as long as nobody pickles, forks, closes or has many sequences."""
 
-    def __init__(self, location, *, sequences=None):
-        super().__init__(location, sequences=sequences)
+    def __init__(self, location):
+        super().__init__(location)
         self.files: dict[str, io.FileIO] = {}
 
     def row(self, sequence_id, start, length):
@@ -173,18 +173,18 @@ class KnownHereOnly(MemoryStore):
 
     known: ClassVar[dict[str, dict[str, bytes]]] = {}
 
-    def __init__(self, location, *, sequences=None):
-        super().__init__(location)
-        self.known[location] = dict(sequences or {})
-        del self.sequences
+    @property
+    def sequences(self):
+        return self.known[self.location]
 
-    def row(self, sequence_id, start, length):
-        return MemoryStore("", sequences=self.known[self.location]).row(sequence_id, start, length)
+    @sequences.setter
+    def sequences(self, held):
+        self.known[self.location] = held
 
 
 class HoldsALock(MemoryStore):
-    def __init__(self, location, *, sequences=None):
-        super().__init__(location, sequences=sequences)
+    def __init__(self, location):
+        super().__init__(location)
         self.lock = threading.Lock()
 
 
@@ -215,7 +215,7 @@ class NamelessStore(MemoryStore):
 
 class CatchAll(MemoryStore):
     def __init__(self, location, **options):
-        super().__init__(location, **options)
+        super().__init__(location)
 
 
 class PathInFingerprint(MemoryStore):
@@ -318,8 +318,8 @@ class LastOneWins(MemoryStore):
 class SeesNoDamage(MemoryStore):
     """Has a file, and never looks at it."""
 
-    def __init__(self, location, *, sequences=None):
-        super().__init__(location, sequences=sequences)
+    def __init__(self, location):
+        super().__init__(location)
         Path(location, "file").write_text("bases")
 
     def check_shard(self, sample):
