@@ -165,8 +165,16 @@ def circumstances(number: int) -> Iterator[None]:
     np.random.seed(number)  # noqa: NPY002
     random.seed(number)
     later, process, now, now_ns = number * 90_061, os.getpid(), time.time, time.time_ns  # a day, an hour, a minute, a second
+    made = np.random.default_rng
+
+    def begun(seed: Any = None) -> np.random.Generator:
+        generator = made(seed)
+        generator.random(number)
+        return generator
+
     try:
         with (
+            patch.object(np.random, "default_rng", begun),
             patch.object(os, "getpid", lambda: process + number),
             patch.object(time, "time", lambda: now() + later),
             patch.object(time, "time_ns", lambda: now_ns() + later * 10**9),
