@@ -22,6 +22,9 @@ from eden_core.testing.oracle import Request
 
 Record = TypeVar("Record")
 
+_MIDNIGHT = 19_700 * 86_400
+"""seconds since 1970 at which a day begins"""
+
 
 class BrokenInputError(Exception):
     """Raised midway by the data that a suite hands to a writer."""
@@ -164,8 +167,8 @@ def circumstances(number: int) -> Iterator[None]:
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the generator under suspicion
     np.random.seed(number)  # noqa: NPY002
     random.seed(number)
-    later, process, now, now_ns = number * 90_061, os.getpid(), time.time, time.time_ns  # a day, an hour, a minute, a second
-    made = np.random.default_rng
+    now, process, made = time.time, os.getpid(), np.random.default_rng
+    later = _MIDNIGHT + number * 90_061 - now()  # a day, an hour, a minute and a second, so that each is odd or even in turn
 
     def begun(seed: Any = None) -> np.random.Generator:
         generator = made(seed)
@@ -177,7 +180,7 @@ def circumstances(number: int) -> Iterator[None]:
             patch.object(np.random, "default_rng", begun),
             patch.object(os, "getpid", lambda: process + number),
             patch.object(time, "time", lambda: now() + later),
-            patch.object(time, "time_ns", lambda: now_ns() + later * 10**9),
+            patch.object(time, "time_ns", lambda: int((now() + later) * 10**9)),
         ):
             yield
     finally:
