@@ -83,7 +83,7 @@ class Picks:
     rows: NDArray[np.int64]
     """[W], non-decreasing, 0 … B - 1: the row of the batch that each window goes to"""
     sources: NDArray[np.int16]
-    """[W]"""
+    """[W], the number of the source, from 0, that a window comes from"""
     skips: NDArray[np.int64] | None = None
     """[W], bases in front of each window that its row leaves out; None: none"""
     limits: NDArray[np.int64] | None = None

@@ -323,7 +323,7 @@ class Transform(ABC):
     """whether it runs on the training split only"""
 
     def bind(self, vocabulary: "Vocabulary") -> Self:
-        """Return a transform that knows the vocabulary: itself unless it needs token ids."""
+        """Return a transform that knows the vocabulary: itself unless it needs token ids, else a copy with its options."""
         return self
 
     def prefix_lengths(self, windows: Windows) -> NDArray[np.int64]:
@@ -337,7 +337,8 @@ class Transform(ABC):
     def apply(self, batch: SequenceBatch, draws: Draws) -> SequenceBatch:
         """Return the changed batch; what it was given stays as it is, and its arrays may be read-only.
 
-        Windows may get fewer bases, never more; prefixes grow by exactly `prefix_lengths`, behind what is there.
+        Windows may get fewer bases, never more; prefixes grow by exactly `prefix_lengths`, behind what is there, and hold
+        token ids, 0 or more. Loss weights are finite and 0 or more.
         """
 
     def fingerprint(self) -> str:
@@ -361,18 +362,20 @@ class Objective(ABC):
     """whether every base is shown and predicted, so that `choose` is not asked"""
 
     def bind(self, vocabulary: "Vocabulary") -> Self:
-        """Return an objective that knows the vocabulary: itself unless it needs token ids."""
+        """Return an objective that knows the vocabulary: itself unless it needs token ids, else a copy with its options."""
         return self
 
     def choose(self, tokens: Ragged[Any], draws: Draws) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Say what happens to the tokens of bases; specials and tags are never predicted.
 
         Args:
-            tokens: the token ids of each window's bases, in the order in which they stand in the row.
+            tokens: the token ids of each window's bases, in the order in which they stand in the row: int64, or uint8 where
+                the ids of all bases fit.
             draws: random numbers for these windows.
 
         Returns:
-            What is shown in their places, and which of them are predicted (bool), both of `tokens.values`' shape.
+            What is shown in their places (token ids of any integer type), and which of them are predicted (bool), both of
+            `tokens.values`' shape.
         """
         raise NotImplementedError
 

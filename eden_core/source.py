@@ -21,6 +21,9 @@ from eden_core.read_threads import ReadThreads, slice_of
 SAMPLED_WINDOWS = 16
 """windows of an index that fingerprints and checks look at"""
 
+_INFINITY = np.float32(np.inf).view(np.uint32)
+"""the bits of a 32-bit infinity (IEEE 754): those of NaN and of negative numbers are more, those of others less"""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -55,8 +58,9 @@ class Source:
         weights = self._weigh_once(windows, bases) if self.count_once else None
         batch = SequenceBatch(picks, windows, bases, Ragged.empty(len(windows), np.int64), weights)
         for transform in self.transforms:
-            batch = transform.apply(batch, draws)
-            self._check_arrays(batch, f"transform {transform.name!r}")
+            before, batch, who = batch, transform.apply(batch, draws), f"transform {transform.name!r}"
+            self._check_arrays(batch, who)
+            _check_numbers(batch, before, who)
         self._check_fit(batch, windows)
         return batch, unread
 
@@ -187,6 +191,21 @@ class Source:
         """Say where in its sequence a byte of a window stands, which a flipped row alone does not tell."""
         places = np.flatnonzero(self.store.read(slice_of(windows, i, i + 1)).values == byte)
         return f"position {int(windows.starts[i] + places[0]) + 1}" if places.size else "a place that a transform changed"
+
+
+def _check_numbers(batch: SequenceBatch, before: SequenceBatch, who: str) -> None:
+    """Look at the prefixes and loss weights that a transform changed: a wrong number would train silently."""
+    tokens = batch.prefix.values
+    if batch.prefix is not before.prefix and tokens.size and tokens.min() < 0:
+        raise PluginContractError(f"{who} put the token {tokens.min()} in front of bases; expected token ids, 0 or more")
+    if batch.weights is None or batch.weights is before.weights or not batch.weights.values.size:
+        return
+    weights = batch.weights.values
+    if weights.view(np.uint32).max() < _INFINITY:  # read as integers, one pass is enough
+        return
+    wrong = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if wrong.size:
+        raise PluginContractError(f"{who} gave the loss weight {wrong[0]}; expected finite numbers, 0 or more")
 
 
 def _check_ragged(array: Ragged[Any], what: str, kind: type[np.generic], rows: int, who: str) -> None:

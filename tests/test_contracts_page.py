@@ -1,4 +1,4 @@
-"""docs/contracts.md lists every clause, at a place that messages lead to."""
+"""docs/contracts.md lists every clause, at a place of its own."""
 
 import re
 import sys

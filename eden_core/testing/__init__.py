@@ -18,7 +18,17 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"eden_core.testing.{module}"
-        for module in ("suite", "lifecycle", "stores", "indexes", "objectives", "transforms", "executors")
+        for module in (
+            "suite",
+            "options",
+            "processes",
+            "lifecycle",
+            "stores",
+            "indexes",
+            "objectives",
+            "transforms",
+            "executors",
+        )
     )
 )
 

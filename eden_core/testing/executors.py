@@ -1,6 +1,5 @@
 """The contract of executors, as tests to inherit."""
 
-import inspect
 import os
 import pickle
 from concurrent.futures import BrokenExecutor
@@ -14,6 +13,7 @@ from eden_core.errors import InputError
 from eden_core.interfaces import ExecutorFactory
 from eden_core.tasks import run_tasks
 from eden_core.testing.clauses import Clause
+from eden_core.testing.options import check_options, options_with_values
 from eden_core.testing.suite import ContractSuite, answer_of
 
 REFUSED = 3
@@ -44,12 +44,12 @@ class ExecutorTests(ContractSuite):
         """What the tasks square, each number once; those that end in 3 are refused."""
         return list(range(20))
 
-    @Clause("options-are-explicit", "Options are keyword-only, and listed one by one.")
+    @Clause(
+        "options-are-explicit", "Options are keyword-only, listed one by one, JSON-like, and kept as attributes of their names."
+    )
     def test_options_are_explicit(self) -> None:
-        """Looks at the constructor's signature."""
-        parameters = inspect.signature(type(self.make_executor())).parameters.values()
-        wrong = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        assert not wrong, f"options must be keyword-only, one by one; not {', '.join(wrong)}"
+        """Looks at the constructor's signature, and for a JSON-like attribute of each option's name."""
+        check_options(self.make_executor(), keyword_only=True)
 
     @Clause("name-and-workers", "`name` is what users write, `workers` a positive number.")
     def test_it_has_a_name_and_workers(self) -> None:
@@ -58,12 +58,13 @@ class ExecutorTests(ContractSuite):
         assert isinstance(factory.name, str), "the class attribute `name` must be the string that users write"
         assert factory.workers >= 1, f"workers must be 1 or more, not {factory.workers}"
 
-    @Clause("pickles", "A factory can be sent to another process.")
+    @Clause("pickles", "A factory can be sent to another process, with its options.")
     def test_it_pickles(self) -> None:
-        """Pickles the factory."""
+        """Pickles the factory, and compares options and workers."""
         sent = partial(lambda factory: pickle.loads(pickle.dumps(factory)), self.make_executor())  # noqa: S301 - pickled here
         copy = answer_of(sent, "a factory must pickle")
-        assert copy.name == self.make_executor().name, "a pickled factory must be the same"
+        sent_and_copy = [(each.name, each.workers, options_with_values(each)) for each in (self.make_executor(), copy)]
+        assert sent_and_copy[0] == sent_and_copy[1], "a pickled factory must have the same options and workers"
 
     @Clause(
         "tasks-come-back",

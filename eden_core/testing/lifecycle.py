@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from eden_core.interfaces import SequenceStore, WindowIndex, options_of
+from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.testing.clauses import Clause
-from eden_core.testing.suite import ContractSuite, answer_of, ask_child, facts, file_positions, read_only
+from eden_core.testing.options import check_options, options_with_values
+from eden_core.testing.processes import Questions, ask_child, file_positions
+from eden_core.testing.suite import ContractSuite, answer_of, facts, read_only
 
 Plugin = TypeVar("Plugin", bound=SequenceStore | WindowIndex)
 
 _PICKLES = Clause("pickles", "A plugin can be pickled, used or not; its copy answers like it, and so does the original.")
+_NOT_SHARED = Clause("answers-are-not-shared", "An answer belongs to the caller: later ones do not change it, nor it them.")
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,17 @@ class Probe:
     argument: Any
     earlier: Any
     """a smaller question, which touches the same files in other places"""
+    turned: Any
+    """the question from its end on: other answers, as many and as large"""
+    answer: type
+    """of what the method returns"""
 
     def ask(self, clause: str, plugin: SequenceStore | WindowIndex | None = None) -> Any:
         """Return the answer of the plugin, or of another one, as something that `==` compares."""
-        return facts(answer_of(partial(getattr(self.plugin if plugin is None else plugin, self.method), self.argument), clause))
+        found = answer_of(partial(getattr(self.plugin if plugin is None else plugin, self.method), self.argument), clause)
+        expected = f"{self.method}() must answer with {self.answer.__name__}"
+        assert isinstance(found, self.answer), f"{expected}, not with {type(found).__name__}: {found!r:.100}"
+        return facts(found)
 
 
 class LifecycleTests(ContractSuite):
@@ -43,6 +53,17 @@ class LifecycleTests(ContractSuite):
         """The plugin under test with a question to it. Not to be overridden."""
         raise NotImplementedError("inherit from SequenceStoreTests or WindowIndexTests")
 
+    @pytest.fixture
+    def odd_ids(self) -> list[str]:
+        """Ids of one sample with letters that mean something elsewhere, all of which are data here."""
+        ends = ("a|b/c:1-90", "%2F..\\é∂", "a b,c;'d\"", "tab\tline\nend", "x" * 100, "x" * 99 + "y")
+        return sorted((f"BCR__ECT-SAMPLE1__{end}" for end in ends), key=str.encode)
+
+    @Clause("answers", "What is there is answered, in the right type.")
+    def test_it_answers(self, probe: Probe) -> None:
+        """Asks."""
+        probe.ask(f"{probe.method}() must answer")
+
     @Clause("name-and-location", "A plugin has a name for users to write, and keeps its location as a string.")
     def test_name_and_location(self, probe: Probe) -> None:
         """Looks at `name` and `location`."""
@@ -51,25 +72,35 @@ class LifecycleTests(ContractSuite):
         assert name, "the class attribute `name` must be the string that users write, and not empty"
         assert isinstance(probe.plugin.location, str), "`location` must be kept as a string: call super().__init__(location)"
 
-    @Clause("options-are-explicit", "Options are keyword-only, listed one by one, and kept as attributes of their names.")
+    @Clause(
+        "options-are-explicit", "Options are keyword-only, listed one by one, JSON-like, and kept as attributes of their names."
+    )
     def test_options_are_explicit(self, probe: Probe) -> None:
-        """Looks at the constructor's signature, and for an attribute of each option's name."""
-        first, *options = inspect.signature(type(probe.plugin)).parameters.values()
-        assert first.name == "location", "the first constructor argument must be `location`"
-        for option in options:
-            assert option.kind is option.KEYWORD_ONLY, f"option {option.name!r} must be keyword-only and listed by name"
-            assert hasattr(probe.plugin, option.name), f"option {option.name!r} must be kept as an attribute of its name"
+        """Looks at the constructor's signature, and for a JSON-like attribute of each option's name."""
+        first = next(iter(inspect.signature(type(probe.plugin)).parameters), None)
+        assert first == "location", "the first constructor argument must be `location`"
+        check_options(probe.plugin, keyword_only=True)
 
     @Clause("requests-are-left-alone", "Read-only arrays are accepted, and what is given is not changed.")
     def test_request_is_left_as_it_was(self, probe: Probe) -> None:
         """Asks with arrays that can be written to and with arrays that cannot, and compares them with what they were."""
-        before = facts(probe.argument)
-        frozen = _frozen(probe).ask(f"{probe.method}() must accept read-only arrays")
-        same = probe.ask(f"{probe.method}() must answer") == frozen
-        assert same, f"{probe.method}() must answer the same whether its arrays are read-only or not"
+        frozen, before = _frozen(probe), facts(probe.argument)
+        answer = probe.ask(f"{probe.method}() must answer")
         assert facts(probe.argument) == before, f"{probe.method}() must not change the arrays it is given"
+        same = frozen.ask(f"{probe.method}() must accept read-only arrays") == answer
+        assert same, f"{probe.method}() must answer the same whether its arrays are read-only or not"
 
-    @Clause("answers-are-not-shared", "What a caller does to an answer does not change later answers.")
+    @_NOT_SHARED
+    def test_answers_stay_as_they_are(self, probe: Probe) -> None:
+        """Keeps an answer, asks something as large, and looks at the answer again."""
+        ask = getattr(probe.plugin, probe.method)
+        answer = ask(probe.argument)
+        before = facts(answer)
+        ask(probe.turned)
+        claim = f"what {probe.method}() answered must stay as it is when more is asked: use no buffer twice"
+        assert facts(answer) == before, claim
+
+    @_NOT_SHARED
     def test_answers_are_not_shared(self, probe: Probe) -> None:
         """Overwrites an answer with zeros and asks again."""
         question = read_only(probe.argument)
@@ -100,23 +131,37 @@ class LifecycleTests(ContractSuite):
 
     @Clause("forks", "A forked process answers through files of its own, and leaves those of its parent alone.")
     def test_works_in_a_forked_process(self, tmp_path: Path, probe: Probe) -> None:
-        """Asks in a forked process, and looks whether the parent's files moved and whether it still answers."""
+        """Asks in a forked process; looks at the files that it has open, at its parent's, and whether that still answers."""
         expected = probe.ask("the plugin must answer before a fork")
         getattr(probe.plugin, probe.method)(probe.earlier)
-        positions = file_positions(tmp_path)
-        answer = ask_child("fork", probe.plugin, probe.method, probe.argument)
+        positions, open_files = file_positions(tmp_path), partial(file_positions, tmp_path)
+        questions: Questions = {
+            "listing files": open_files,
+            f"{probe.method}()": partial(getattr(probe.plugin, probe.method), probe.argument),
+            "listing files again": open_files,
+            "close()": probe.plugin.close,
+        }
+        inherited, answer, opened, _ = ask_child("fork", questions).values()
         assert facts(answer) == expected, "a forked process must get the answers that its parent gets"
         moved = [path for path, position in file_positions(tmp_path).items() if position != positions.get(path)]
         assert not moved, f"a forked process must open its own files; it moved the position of its parent's {moved}"
+        own = not inherited or opened.keys() - inherited.keys()
+        assert own, f"a forked process must open its own files; it opened none, and has its parent's {list(inherited)}"
         clause = "the parent must still answer once a forked child closed its copy"
         assert probe.ask(clause) == expected, clause
 
-    @Clause("spawns", "A plugin sent to a fresh process answers there as it does here.")
+    @Clause("spawns", "A plugin sent to a fresh process answers there as it does here, and has the same fingerprint.")
     def test_works_in_a_spawned_process(self, probe: Probe) -> None:
-        """Sends the plugin to a spawned process and asks it there."""
-        answer = ask_child("spawn", probe.plugin, probe.method, probe.argument)
-        same = facts(answer) == probe.ask("the plugin must answer")
-        assert same, "a plugin sent to a spawned process must answer there as it does here"
+        """Sends the plugin to a spawned process; asks it there, and takes its fingerprint and that of another opening."""
+        expected, fingerprint = probe.ask("the plugin must answer"), probe.plugin.fingerprint()
+        questions: Questions = {
+            f"{probe.method}()": partial(getattr(probe.plugin, probe.method), probe.argument),
+            "fingerprint()": partial(_fingerprints, probe.plugin),
+        }
+        answer, found = ask_child("spawn", questions).values()
+        assert facts(answer) == expected, "a plugin sent to a spawned process must answer there as it does here"
+        claim = "fingerprint() must be the same in every process (hash() is not)"
+        assert set(found) == {fingerprint}, f"{claim}; it is {fingerprint!r} here and {found} there"
 
     @Clause("changes-threads", "A plugin that one thread used can be used by another, one at a time.")
     def test_works_in_another_thread(self, probe: Probe) -> None:
@@ -154,8 +199,13 @@ class LifecycleTests(ContractSuite):
 
 def opened_again(plugin: Plugin) -> Plugin:
     """Return another opening of a store or index, with the same options."""
-    options = {option: getattr(plugin, option) for option in options_of(type(plugin))}
-    return type(plugin)(plugin.location, **options)
+    return type(plugin)(plugin.location, **options_with_values(plugin))
+
+
+def _fingerprints(plugin: SequenceStore | WindowIndex) -> list[str]:
+    """Return the fingerprints of a plugin and of another opening; close both."""
+    with plugin, opened_again(plugin) as another:
+        return [plugin.fingerprint(), another.fingerprint()]
 
 
 def halve(file: Path) -> None:

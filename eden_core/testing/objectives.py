@@ -1,7 +1,7 @@
 """The contract of objectives, as tests to inherit."""
 
-import inspect
 import pickle
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +15,17 @@ from eden_core.draws import Draws
 from eden_core.interfaces import Objective
 from eden_core.testing.capabilities import Capability, assumes, compare_capabilities, has
 from eden_core.testing.clauses import CAPABILITIES, Clause
-from eden_core.testing.suite import ContractSuite, answer_of, facts, quick, read_only, seeded
+from eden_core.testing.options import check_bind, check_fingerprint, check_options, made_again, other_vocabulary, state_of
+from eden_core.testing.processes import Questions, ask_child
+from eden_core.testing.suite import ContractSuite, answer_of, circumstances, facts, quick, read_only
 from eden_core.vocabulary import Vocabulary
 
 SEED = 11
 
 _CHOOSES = ("chooses",)
+_BINDS = Clause(
+    "binds", "`bind` returns an objective of the same name and options, and changes nothing of what it is asked of."
+)
 _COMPANY = Clause("company", "What is shown and predicted of a window depends on that window alone.", needs=_CHOOSES)
 
 Choice = tuple[NDArray[Any], NDArray[np.bool_]]
@@ -67,7 +72,7 @@ class ObjectiveTests(ContractSuite):
         """Looks for the sign of each capability, and compares with the suite."""
         compare_capabilities(self, {"chooses": assumes(self, "chooses", objective=objective)}, objective=objective)
 
-    @Clause("binds", "`bind` returns an objective of the same name and options.")
+    @_BINDS
     def test_bind_gives_an_objective(self, vocabulary: Vocabulary) -> None:
         """Binds the vocabulary, and looks at what comes back."""
         objective = self.make_objective()
@@ -75,16 +80,27 @@ class ObjectiveTests(ContractSuite):
         bound = objective.bind(vocabulary)
         assert isinstance(bound, Objective), f"bind() must return an objective, not {bound!r:.100}"
         assert bound.name == objective.name, "bind() must return an objective of the same name"
-        assert bound.fingerprint() == objective.fingerprint(), "bind() must keep the options"
 
-    @Clause("options-are-explicit", "Options are listed one by one and kept as attributes of their names.")
-    def test_options_are_explicit(self) -> None:
-        """Looks at the constructor's signature, and for an attribute of each option's name."""
+    @_BINDS
+    def test_bind_keeps_the_options(self, vocabulary: Vocabulary) -> None:
+        """Compares the options before and after, with their values and with another value of each."""
+        check_bind(self.make_objective(), vocabulary)
+
+    @_BINDS
+    def test_bind_leaves_others_as_they_are(self, vocabulary: Vocabulary, tokens: Ragged[np.int64]) -> None:
+        """Binds one objective to two vocabularies, and compares what the first one is and chooses before and after."""
         objective = self.make_objective()
-        for option in inspect.signature(type(objective)).parameters.values():
-            catch_all = option.kind in {option.VAR_KEYWORD, option.VAR_POSITIONAL}
-            assert not catch_all, f"options must be listed by name, without *{option.name}"
-            assert hasattr(objective, option.name), f"option {option.name!r} must be kept as an attribute of its name"
+        first = objective.bind(vocabulary)
+        chooses = has(self, "chooses", objective=first)
+        before = _facts_of(_choose(first, tokens)) if chooses else state_of(first)
+        objective.bind(other_vocabulary(vocabulary))
+        after = _facts_of(_choose(first, tokens)) if chooses else state_of(first)
+        assert after == before, "bind() must not change what it bound before: return a new objective"
+
+    @Clause("options-are-explicit", "Options are listed one by one, JSON-like, and kept as attributes of their names.")
+    def test_options_are_explicit(self) -> None:
+        """Looks at the constructor's signature, and for a JSON-like attribute of each option's name."""
+        check_options(self.make_objective(), keyword_only=False)
 
     @Clause("types", "`choose` answers with a token id and a boolean for each token.", needs=_CHOOSES)
     def test_shapes(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
@@ -127,25 +143,36 @@ class ObjectiveTests(ContractSuite):
     @Clause("no-hidden-state", "The same tokens and draws give the same answer, whatever was asked before.", needs=_CHOOSES)
     def test_is_deterministic(self, objective: Objective, vocabulary: Vocabulary, tokens: Ragged[np.int64]) -> None:
         """Asks twice, and a new objective once."""
-        expected = _facts_of(_choose(objective, tokens))
+        before, expected = state_of(objective), _facts_of(_choose(objective, tokens))
         assert _facts_of(_choose(objective, tokens)) == expected, "choose() must not depend on what was asked before"
+        claim = "choose() must not change the objective: leave caches out of __getstate__, or fill them when it is made"
+        assert state_of(objective) == before, claim
         fresh = self.make_objective().bind(vocabulary)
         assert _facts_of(_choose(fresh, tokens)) == expected, "two equal objectives must choose the same"
 
     @Clause(
         "chance-comes-from-draws",
-        "Random numbers come from `draws`, from no generator of numpy or Python.",
+        "Random numbers come from `draws`: from no generator, clock, process or `hash()`.",
         needs=_CHOOSES,
     )
     def test_draws_are_the_only_chance(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
-        """Asks under two seeds of these generators."""
+        """Asks under two seeds of numpy's and Python's generators, at two times and with two process ids."""
         results = []
-        for seed in (1, 2):
-            with seeded(seed):
+        for number in (1, 2):
+            with circumstances(number):
                 results.append(_facts_of(_choose(objective, tokens)))
-        assert results[0] == results[1], "random numbers must come from `draws`, not from numpy's or Python's generators"
+        claim = "random numbers must come from `draws`, not from numpy's or Python's generators, the clock or the process"
+        assert results[0] == results[1], claim
 
-    @Clause("pickles", "Sent to another process, an objective is the same and chooses the same.")
+    @Clause("answers-are-not-shared", "An answer stays as it is when more is asked.", needs=_CHOOSES)
+    def test_answers_stay_as_they_are(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Keeps an answer, asks for the same windows in the other order, and looks at the answer again."""
+        answer = _choose(objective, tokens)
+        before = _facts_of(answer)
+        _choose(objective, tokens, list(range(len(tokens)))[::-1])
+        assert _facts_of(answer) == before, "an answer must stay as it is when more is asked: use no buffer twice"
+
+    @Clause("pickles", "The copy of a pickled objective is the same and chooses the same.")
     def test_it_pickles(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
         """Pickles the bound objective, and asks the copy."""
         sent = answer_of(lambda: pickle.loads(pickle.dumps(objective)), "a bound objective must pickle")  # noqa: S301 - our own bytes
@@ -154,13 +181,27 @@ class ObjectiveTests(ContractSuite):
             here, there = (_facts_of(_choose(one, tokens)) for one in (objective, sent))
             assert here == there, "a pickled objective must choose the same"
 
-    @Clause("fingerprint", "The fingerprint is a text with the name, equal for equal objectives.")
+    @Clause("spawns", "In a fresh process an objective chooses the same, and has the same fingerprint.")
+    def test_works_in_a_spawned_process(self, objective: Objective, tokens: Ragged[np.int64]) -> None:
+        """Sends the objective to a spawned process, asks it there, and takes the fingerprint of one that is made there."""
+        chooses = has(self, "chooses", objective=objective)
+        questions: Questions = {"fingerprint()": partial(_fingerprint, objective)}
+        if chooses:
+            questions = {**questions, "choose()": partial(_choose, objective, tokens)}
+        fingerprint, *chosen = ask_child("spawn", questions).values()
+        claim = "fingerprint() must be the same in every process (hash() is not)"
+        assert fingerprint == made_again(objective).fingerprint(), claim
+        here = [_facts_of(_choose(objective, tokens))] if chooses else []
+        assert [_facts_of(choice) for choice in chosen] == here, "choose() must do the same in every process (hash() does not)"
+
+    @Clause("fingerprint", "The fingerprint is a text with the name, equal for equal objectives, other for other options.")
     def test_fingerprint(self, objective: Objective, vocabulary: Vocabulary) -> None:
-        """Compares the fingerprints of two objectives."""
-        fingerprint = objective.fingerprint()
-        assert objective.name in fingerprint, f"fingerprint() must hold the name {objective.name!r}; it is {fingerprint!r}"
-        fresh = self.make_objective().bind(vocabulary)
-        assert fresh.fingerprint() == fingerprint, "equal objectives must have equal fingerprints"
+        """Compares the fingerprints of two objectives, and those with other options."""
+        check_fingerprint(objective, self.make_objective().bind(vocabulary))
+
+
+def _fingerprint(objective: Objective) -> str:
+    return made_again(objective).fingerprint()
 
 
 def _choose(objective: Objective, tokens: Ragged[np.int64], windows: list[int] | None = None) -> Choice:

@@ -1,34 +1,29 @@
-"""What the contract suites share: capabilities, no silent redefinition, example data, comparisons, child processes."""
+"""What the contract suites share: capabilities, no silent redefinition, example data, comparisons."""
 
 import hashlib
-import multiprocessing
 import os
 import random
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
-from warnings import catch_warnings, simplefilter
+from unittest.mock import patch
 
 import numpy as np
-import pytest
 from hypothesis import Phase, settings
 
 from eden_core.batch import Windows
-from eden_core.interfaces import SequenceStore, WindowIndex
 from eden_core.testing.capabilities import Capability
 from eden_core.testing.clauses import checks_of
+from eden_core.testing.oracle import Request
 
 Record = TypeVar("Record")
 
-Request = tuple[str, int, int]
-"""sequence id, start, length"""
-
-PATIENCE = 60
-"""seconds that a child process is given"""
+_MIDNIGHT = 19_700 * 86_400
+"""seconds since 1970 at which a day begins"""
 
 
 class BrokenInputError(Exception):
@@ -79,7 +74,7 @@ def _is_expected_to_fail(check: object) -> bool:
 
 @cache
 def _letters(length: int, seed: int) -> bytes:
-    letters = np.frombuffer(b"ACGT" * 12 + b"acgt" * 4 + b"RYSWKMBDHVNryswkmbdhvn", np.uint8)
+    letters = np.frombuffer(b"ACGT" * 12 + b"acgt" * 4 + b"URYSWKMBDHVNuryswkmbdhvn", np.uint8)
     return np.random.default_rng(seed).choice(letters, length).tobytes()
 
 
@@ -123,7 +118,7 @@ def read_only(record: Record) -> Record:
 
 
 def facts(value: Any) -> Any:
-    """Return an array, or a record of arrays, as something that `==` compares: types, shapes and contents.
+    """Return an array, or a record or container of arrays, as something that `==` compares: types, shapes and contents.
 
     Large contents become a digest, since pytest would spend minutes on spelling out how they differ.
     """
@@ -132,6 +127,10 @@ def facts(value: Any) -> Any:
         return value.dtype.str, value.shape, content if len(content) <= 256 else hashlib.blake2b(content).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: facts(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [facts(item) for item in value]
+    if isinstance(value, dict):
+        return {name: facts(item) for name, item in value.items()}
     return value
 
 
@@ -163,73 +162,27 @@ def error_of(call: Callable[[], object], expected: type[Exception] | tuple[type[
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of numpy and Python for a while."""
+def circumstances(number: int) -> Iterator[None]:
+    """Make what must not matter depend on a number for a while: Python's and numpy's generators, the clock, the process id."""
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - the generator under suspicion
-    np.random.seed(seed)  # noqa: NPY002
-    random.seed(seed)
+    np.random.seed(number)  # noqa: NPY002
+    random.seed(number)
+    now, process, made = time.time, os.getpid(), np.random.default_rng
+    later = _MIDNIGHT + number * 90_061 - now()  # a day, an hour, a minute and a second, so that each is odd or even in turn
+
+    def begun(seed: Any = None) -> np.random.Generator:
+        generator = made(seed)
+        generator.random(number)
+        return generator
+
     try:
-        yield
+        with (
+            patch.object(np.random, "default_rng", begun),
+            patch.object(os, "getpid", lambda: process + number),
+            patch.object(time, "time", lambda: now() + later),
+            patch.object(time, "time_ns", lambda: int((now() + later) * 10**9)),
+        ):
+            yield
     finally:
         np.random.set_state(numpy_state)  # noqa: NPY002
         random.setstate(python_state)
-
-
-def ask_child(start_method: str, plugin: SequenceStore | WindowIndex, method: str, argument: object) -> Any:
-    """Return what `plugin.method(argument)` answers in a new process, which closes the plugin afterwards.
-
-    Raises:
-        AssertionError: the child raised, died or did not answer.
-    """
-    if start_method not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"this system cannot start a process by {start_method}")
-    context = multiprocessing.get_context(start_method)
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(sender, plugin, method, argument))  # type: ignore[attr-defined]
-    with catch_warnings():
-        simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of any fork beside threads; workers do it all the same
-        child.start()
-    sender.close()
-    try:
-        assert receiver.poll(PATIENCE), f"a process started by {start_method} hangs in {method}()"
-        answer, trouble = receiver.recv()
-    except EOFError:
-        died = f"a process started by {start_method} died before it answered {method}()"
-        raise AssertionError(f"{died}: can a fresh process import the plugin's module?") from None
-    finally:
-        child.join(1)
-        child.kill()
-        child.join()
-        receiver.close()
-    assert trouble is None, f"{method}() must work in a process started by {start_method}; there it raised {trouble}"
-    return answer
-
-
-def _answer(sender: Connection, plugin: SequenceStore | WindowIndex, method: str, argument: object) -> None:
-    try:
-        answer = getattr(plugin, method)(argument)
-        plugin.close()
-        sender.send((answer, None))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent reports it
-        sender.send((None, f"{type(error).__name__}: {error}"))
-
-
-def file_positions(folder: Path) -> dict[str, str]:
-    """Return where this process's open files under a folder stand: file -> position. Linux only, else nothing."""
-    positions = {}
-    for descriptor in _open_descriptors():
-        target = os.path.realpath(descriptor)
-        if target.startswith(f"{folder.resolve()}{os.sep}"):
-            facts_of_file = Path(f"/proc/self/fdinfo/{descriptor.name}").read_text(encoding="ascii")
-            positions[f"{target} (descriptor {descriptor.name})"] = facts_of_file.split()[1]
-    return positions
-
-
-def count_open_files() -> int:
-    """Return how many files this process has open (0 where the system cannot say)."""
-    return len(_open_descriptors())
-
-
-def _open_descriptors() -> list[Path]:
-    folder = Path("/proc/self/fd")
-    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,5 +1,6 @@
 """Transform "control-tags": puts the tag of a sequence, such as `<ctrl_bcr>`, before its bases."""
 
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import ClassVar, Self
@@ -30,7 +31,7 @@ class ControlTags(Transform):
     def bind(self, vocabulary: Vocabulary) -> Self:
         """Return a transform that writes tags in this vocabulary."""
         _tag_tokens(vocabulary, control_tag("bact__"))
-        bound = type(self)()
+        bound = copy(self)
         bound._vocabulary = vocabulary  # noqa: SLF001 - of the same class
         return bound
 

@@ -1,5 +1,6 @@
 """Objectives "causal" (next-token prediction) and "mlm" (masked-language modelling)."""
 
+from copy import copy
 from functools import lru_cache
 from math import log
 from typing import Any, ClassVar, Self
@@ -76,7 +77,7 @@ class MaskedLanguage(Objective):
                 f"objective 'mlm' cannot draw random bases for tokenizer {vocabulary.name}, which does not give one token a "
                 "base: set random_share to 0"
             )
-        bound = type(self)(self.probability, self.mask_share, self.random_share, self.mean_span)
+        bound = copy(self)
         bound._mask = vocabulary.mask  # noqa: SLF001 - of the same class
         if vocabulary.table is not None:
             bound._bases = vocabulary.table[list(_BASES.encode())]  # noqa: SLF001

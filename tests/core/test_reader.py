@@ -91,6 +91,13 @@ def test_a_transform_that_lengthens_is_caught(small):
         EdenDataset(**small.options, transforms=[Doubling()]).batch([0])
 
 
+def weighing(bases, last):
+    """Weights of 1 and, for the last base, another one."""
+    weights = np.ones(bases.values.size, np.float32)
+    weights[-1] = last
+    return {"weights": Ragged(weights, bases.offsets)}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -99,8 +106,11 @@ def test_a_transform_that_lengthens_is_caught(small):
         (lambda bases: {"bases": Ragged(bases.values[:-1], bases.offsets)}, "over .* values"),
         (lambda bases: {"weights": Ragged(np.ones(bases.values.size), bases.offsets)}, "loss weights of float64"),
         (lambda bases: {"weights": Ragged(np.ones(2 * bases.values.size, np.float32)[::2], bases.offsets)}, "contiguous"),
+        (lambda bases: weighing(bases, np.nan), "the loss weight nan; expected finite"),
+        (lambda bases: weighing(bases, np.inf), "the loss weight inf"),
+        (lambda bases: weighing(bases, -0.5), "the loss weight -0.5"),
     ],
-    ids=["offsets", "values", "short", "weights", "strides"],
+    ids=["offsets", "values", "short", "weights", "strides", "nan", "inf", "negative"],
 )
 def test_arrays_of_another_kind_are_refused_before_others_read_them(small, change, message):
     class Odd(Transform):
@@ -111,6 +121,30 @@ def test_arrays_of_another_kind_are_refused_before_others_read_them(small, chang
 
     with pytest.raises(errors.PluginContractError, match=f"'odd' gave .*{message}"):
         EdenDataset(**small.options, transforms=[Odd(), "reverse-complement"]).batch([0, 1])
+
+
+def test_a_weight_of_minus_zero_is_none(small):
+    class Odd(Transform):
+        name = "odd"
+
+        def apply(self, batch, draws):
+            return replace(batch, **weighing(batch.bases, -0.0))
+
+    assert EdenDataset(**small.options, transforms=[Odd()]).batch([0])["loss_mask"].sum() > 0
+
+
+def test_prefixes_must_be_token_ids(small):
+    class Odd(Transform):
+        name = "odd"
+
+        def prefix_lengths(self, windows):
+            return np.ones(len(windows), np.int64)
+
+        def apply(self, batch, draws):
+            return replace(batch, prefix=Ragged.from_rows([[-7]] * len(batch.windows), np.int64))
+
+    with pytest.raises(errors.PluginContractError, match="transform 'odd' put the token -7 in front of bases; expected"):
+        EdenDataset(**small.options, transforms=[Odd()]).batch([0])
 
 
 def test_an_objective_must_answer_every_token(small):

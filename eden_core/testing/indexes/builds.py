@@ -51,7 +51,8 @@ class BuildTests(IndexData):
         self, tmp_path: Path, contigs: list[tuple[str, int]], tilings: list[Tiling]
     ) -> None:
         """Builds some of `contigs`, with lengths that hypothesis thinks of, in one of `tilings`, and compares with a list."""
-        lengths = st.integers(min(n for _, n in contigs), min(1_000, max(n for _, n in contigs)))
+        given_lengths = [length for _, length in contigs]
+        lengths = st.integers(min(given_lengths), max(min(given_lengths), min(1_000, max(given_lengths))))
         some = st.dictionaries(st.sampled_from([i for i, _ in contigs]), lengths, min_size=1, max_size=6)
 
         @quick(12)
@@ -64,6 +65,26 @@ class BuildTests(IndexData):
                     check_every_window(index, every, tiling, f"the windows of {chosen} must lie where {tiling} says")
 
         are_those_of_a_list()
+
+    @Clause("ids-are-data", "An id may have any letter, and is as long as it is.")
+    def test_ids_are_data(
+        self, tmp_path: Path, contigs: list[tuple[str, int]], tilings: list[Tiling], odd_ids: list[str]
+    ) -> None:
+        """Builds an index of `odd_ids`, and compares all windows with a list."""
+        odd, longest = sorted(odd_ids, key=str.encode), max(length for _, length in contigs)
+        listed = [(sequence_id, longest + n) for n, sequence_id in enumerate(odd)]
+        with self.make_index(new_folder(tmp_path / "odd"), contig_batches(listed), tilings[0]) as index:
+            claim = "an id must be kept letter by letter, whatever it means in a table, a path or a query"
+            check_every_window(index, windows_in(listed, tilings[0]), tilings[0], claim)
+
+    @Clause("large-numbers", "Starts are exact in a contig of many billions of bases.")
+    def test_large_numbers_are_exact(self, tmp_path: Path, contigs: list[tuple[str, int]]) -> None:
+        """Builds two contigs of 2**31 bases and more, with windows as far apart, and compares them with a list."""
+        first, second = contigs[0][0], f"{contigs[0][0]}-2"
+        large, tiling = [(first, 3 * 2**33 + 500), (second, 2**31 + 7)], Tiling(window_size=100, stride=2**31 + 3)
+        with self.make_index(new_folder(tmp_path / "large"), contig_batches(large), tiling) as index:
+            claim = "starts behind base 2**31 must be exact: int64, and never floating-point numbers"
+            check_every_window(index, windows_in(large, tiling), tiling, claim)
 
     @Clause("tiling-is-kept", "`tiling` is read back as it was built.")
     def test_tiling_is_kept(self, tmp_path: Path, contigs: list[tuple[str, int]], tilings: list[Tiling]) -> None:

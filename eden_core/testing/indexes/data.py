@@ -34,7 +34,7 @@ class IndexData(LifecycleTests):
     """The index under test, and what it is built from."""
 
     kind: ClassVar[str] = "index"
-    data: ClassVar[tuple[str, ...]] = ("contigs", "tilings")
+    data: ClassVar[tuple[str, ...]] = ("contigs", "tilings", "odd_ids")
     optional: ClassVar[tuple[Capability, ...]] = (
         capability_of_method("builds", WindowIndex, "build", "`build` writes an index."),
         Capability("intervals", "It is built from intervals of contigs too.", "`make_index` takes intervals", _takes_intervals),
@@ -53,6 +53,9 @@ class IndexData(LifecycleTests):
         ),
         capability_of_method("checks", WindowIndex, "check", "`check` finds damage."),
     )
+
+    max_open_files: ClassVar[int] = 16
+    """the most files that an index may leave open"""
 
     def make_index(self, location: Path, contigs: list[pa.RecordBatch], tiling: Tiling) -> WindowIndex:
         """Write an index of these contigs (batches for `build`) under an existing empty folder; return it open."""
@@ -88,7 +91,7 @@ class IndexData(LifecycleTests):
     def probe(self, index: WindowIndex) -> Probe:
         """The index with a question to it. Not to be overridden."""
         window_ids = np.random.default_rng(3).permutation(len(index))
-        return Probe(index, "lookup", window_ids, window_ids[:1])
+        return Probe(index, "lookup", window_ids, window_ids[:1], window_ids[::-1].copy(), Windows)
 
 
 def contig_batches(contigs: Contigs, rows: int = 4) -> list[pa.RecordBatch]:

@@ -17,7 +17,8 @@ from eden_core.testing.clauses import CAPABILITIES, Clause
 from eden_core.testing.indexes.data import IndexData, check_windows, contig_batches, contig_rows
 from eden_core.testing.lifecycle import halve, opened_again
 from eden_core.testing.oracle import windows_in
-from eden_core.testing.suite import answer_of, error_of, quick
+from eden_core.testing.processes import count_open_files
+from eden_core.testing.suite import answer_of, error_of, new_folder, quick
 from eden_core.tiling import Tiling
 
 _ORDER = Clause("windows-follow-the-request", "Windows are answered in the order asked, and one asked twice is answered twice.")
@@ -61,10 +62,11 @@ class LookupTests(IndexData):
 
         are_those_of_a_list()
 
-    @Clause("company", "A window is answered the same alone as among others.")
-    def test_windows_do_not_depend_on_company(self, index: WindowIndex) -> None:
-        """Looks every seventh window up together, from the last on, then one by one."""
-        window_ids = np.arange(len(index))[::-7]
+    @Clause("company", "A window is answered the same alone as among others, whatever was looked up before.")
+    @pytest.mark.parametrize("step", [1, -7])
+    def test_windows_do_not_depend_on_company(self, index: WindowIndex, step: int) -> None:
+        """Looks windows up together, then one by one: all from the first on, or every seventh from the last on."""
+        window_ids = np.arange(len(index))[::step]
         together = index.lookup(window_ids)
         for i, window_id in enumerate(window_ids.tolist()):
             alone = index.lookup(np.array([window_id]))
@@ -143,6 +145,19 @@ class LookupTests(IndexData):
             every = np.arange(len(again))
             check_windows(again.lookup(every), windows_in(contigs, asked), every, asked, claim)
             assert again.fingerprint() != index.fingerprint(), "fingerprint() must change with the tiling that is asked for"
+
+    @Clause("open-files", "However often windows are looked up, few files stay open, and `close` closes them all.")
+    def test_open_files_are_bounded(self, tmp_path: Path, contigs: list[tuple[str, int]], tilings: list[Tiling]) -> None:
+        """Looks a window up 100 times, counts open files (`max_open_files` is what it allows), closes, and counts again."""
+        before = count_open_files()
+        with self.make_index(new_folder(tmp_path / "many"), contig_batches(contigs), tilings[0]) as index:
+            for _ in range(100):
+                index.lookup(np.array([len(index) - 1]))
+            opened = count_open_files() - before
+        most = self.max_open_files
+        assert opened <= most, f"at most {most} files may stay open, however often windows are looked up; {opened} do"
+        left = count_open_files() - before
+        assert left <= 0, f"close() must close every file; of {opened} it left {left} open"
 
     @Clause("whole-indexes-pass", "`check` finds nothing wrong with an index that is whole.")
     def test_a_whole_index_passes_the_check(self, index: WindowIndex) -> None:

@@ -22,7 +22,7 @@ class StoreData(LifecycleTests):
     """The store under test, and what it holds."""
 
     kind: ClassVar[str] = "store"
-    data: ClassVar[tuple[str, ...]] = ("sequences", "many_samples")
+    data: ClassVar[tuple[str, ...]] = ("sequences", "many_samples", "odd_ids")
     optional: ClassVar[tuple[Capability, ...]] = (
         _of_method("samples", method="samples", meaning="`samples` lists the samples."),
         _of_method("contigs", method="contigs", meaning="`contigs` lists the sequences and their lengths."),
@@ -65,7 +65,8 @@ class StoreData(LifecycleTests):
     def probe(self, store: SequenceStore, sequences: dict[str, bytes]) -> Probe:
         """The store with a question to it. Not to be overridden."""
         starts = [(sequence_id, 0, 1) for sequence_id in sequences]
-        return Probe(store, "read", windows_of(requests_of(sequences)), windows_of(starts))
+        requests = requests_of(sequences)
+        return Probe(store, "read", windows_of(requests), windows_of(starts), windows_of(requests[::-1]), Ragged)
 
 
 def requests_of(sequences: Sequences) -> list[Request]:
@@ -76,6 +77,12 @@ def requests_of(sequences: Sequences) -> list[Request]:
         places = ((0, n), (0, 1), (n - 1, 1), (n // 2, n - n // 2), (n // 3, min(50, n - n // 3)))
         requests += [(sequence_id, start, length) for start, length in places]
     return requests
+
+
+def cut_from(sequences: Sequences, length: int) -> bytes:
+    """Return bases of which these sequences are made, over and over."""
+    bases = max(sequences.values(), key=lambda each: len(set(each[:length])))[:length]
+    return (bases * -(-length // len(bases)))[:length]
 
 
 def check_reads(store: SequenceStore, sequences: Sequences, claim: str, requests: Sequence[Request] | None = None) -> None:

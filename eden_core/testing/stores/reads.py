@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from threading import Barrier
 
@@ -15,10 +16,13 @@ from eden_core.errors import EdenError, SequenceNotFoundError, ShardNotFoundErro
 from eden_core.interfaces import SequenceStore
 from eden_core.testing.clauses import Clause
 from eden_core.testing.oracle import Request, Sequences
-from eden_core.testing.stores.data import StoreData, check_reads, requests_of
-from eden_core.testing.suite import answer_of, count_open_files, error_of, facts, new_folder, quick, windows_of
+from eden_core.testing.processes import count_open_files
+from eden_core.testing.stores.data import StoreData, check_reads, cut_from, requests_of
+from eden_core.testing.suite import answer_of, error_of, facts, new_folder, quick, windows_of
 
 _ROWS = Clause("rows-are-slices", "Row i is `sequence[start : start + length]`.")
+_COMPANY = Clause("company", "A window is answered the same alone as among others, whatever was read before.")
+_OPEN_FILES = Clause("open-files", "However many samples are read, few files stay open, and `close` closes them all.")
 _TYPES = Clause("types", "Values are uint8 [total], offsets int64 [W + 1] from 0 to total, also where W is 0.")
 
 
@@ -96,13 +100,28 @@ class ReadTests(StoreData):
         error_of(partial(store.read, windows_of([(hostile, 0, 5)])), EdenError, claim)
         assert facts(store.read(windows)) == before, "a hostile id must do no harm"
 
-    @Clause("company", "A window is answered the same alone as among others.")
+    @Clause("ids-are-data", "The part of an id behind its sample may have any letter, and is as long as it is.")
+    def test_ids_are_data(self, tmp_path: Path, sequences: dict[str, bytes], odd_ids: list[str]) -> None:
+        """Makes a store of `odd_ids`, and reads it."""
+        odd = {sequence_id: cut_from(sequences, 20 + n) for n, sequence_id in enumerate(odd_ids)}
+        with self.make_store(new_folder(tmp_path / "odd"), dict(odd)) as store:
+            check_reads(store, odd, "an id must be kept letter by letter, whatever it means in a path, a query or a region")
+
+    @_COMPANY
     def test_rows_do_not_depend_on_company(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Reads windows together, then one by one."""
         requests = requests_of(sequences)
         for row, request in zip(store.read(windows_of(requests)), requests, strict=True):
             alone = store.read(windows_of([request]))
             assert facts(alone[0]) == facts(row), f"{request} must be answered the same alone and in company"
+
+    @_COMPANY
+    def test_rows_do_not_depend_on_the_one_before(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
+        """Reads, one by one, windows of two sequences, the second from the base at which the first one ended."""
+        for before, after in permutations(sequences, 2):
+            stop = min(len(sequences[before]), len(sequences[after]) - 1, 300)
+            for request in ((before, 0, stop), (after, stop, 20)) if stop > 0 else ():
+                check_reads(store, sequences, f"a window must not go on where {before} was left", [request])
 
     @Clause("letters-are-kept", "Bases come as they were stored: lower case stays lower, IUPAC letters stay.")
     def test_case_and_letters_are_kept(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
@@ -126,7 +145,7 @@ class ReadTests(StoreData):
     @Clause("stores-do-not-mix", "Two stores of one class, used in turn, keep to their own data.")
     def test_two_stores_do_not_mix(self, tmp_path: Path, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Reads in turn from two stores that have the same ids and other bases."""
-        others = {sequence_id: bases[::-1] + b"ACGT" for sequence_id, bases in sequences.items()}
+        others = {sequence_id: bases[::-1] + bases[:4] for sequence_id, bases in sequences.items()}
         with self.make_store(new_folder(tmp_path / "other"), dict(others)) as other:
             for _ in range(2):
                 check_reads(store, sequences, "a store must not answer from another store's data")
@@ -154,7 +173,18 @@ class ReadTests(StoreData):
             with ThreadPoolExecutor(count) as threads:
                 list(threads.map(read, range(count)))
 
-    @Clause("open-files", "However many samples are read, few files stay open, and `close` closes them all.")
+    @_OPEN_FILES
+    def test_errors_leave_no_files_open(self, tmp_path: Path, sequences: dict[str, bytes]) -> None:
+        """Asks 20 times for a window behind the end, closes, and counts open files."""
+        before, claim = count_open_files(), "a window behind the end must raise StaleIndexError"
+        with self.make_store(new_folder(tmp_path / "other"), dict(sequences)) as store:
+            behind = windows_of([(sequence_id, len(bases), 5) for sequence_id, bases in list(sequences.items())[:1]])
+            for _ in range(20):
+                error_of(partial(store.read, behind), StaleIndexError, claim)
+        left = count_open_files() - before
+        assert left <= 0, f"close() must close every file, also those that an error was raised over; it left {left} open"
+
+    @_OPEN_FILES
     def test_open_files_are_bounded(self, tmp_path: Path, many_samples: dict[str, bytes]) -> None:
         """Reads `many_samples` one by one, counts open files (`max_open_files` is what it allows), closes, and counts again."""
         before = count_open_files()

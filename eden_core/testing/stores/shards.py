@@ -14,7 +14,7 @@ from eden_core.testing.capabilities import assumes, compare_capabilities, is_off
 from eden_core.testing.clauses import CAPABILITIES, Clause
 from eden_core.testing.lifecycle import halve, opened_again
 from eden_core.testing.oracle import by_sample
-from eden_core.testing.stores.data import StoreData, check_reads
+from eden_core.testing.stores.data import StoreData, check_reads, cut_from
 from eden_core.testing.suite import answer_of, error_of
 
 
@@ -25,7 +25,7 @@ class ShardTests(StoreData):
     def test_capabilities_are_as_declared(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Tries each capability, last those that write, and compares what came of it with the suite."""
         sample = extract_sample_id(next(iter(sequences)))
-        added = ("BCR__ECT-TRIED__CT1-1", b"ACGTN")
+        added = ("BCR__ECT-TRIED__CT1-1", cut_from(sequences, 5))
         attempts: dict[str, Callable[[], object]] = {
             "samples": lambda: list(store.samples()),
             "contigs": lambda: list(store.contigs()),

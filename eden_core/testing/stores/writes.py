@@ -13,11 +13,10 @@ from eden_core.interfaces import SequenceStore
 from eden_core.testing.capabilities import has
 from eden_core.testing.clauses import Clause
 from eden_core.testing.oracle import Sequences, by_sample
-from eden_core.testing.stores.data import StoreData, check_reads
+from eden_core.testing.stores.data import StoreData, check_reads, cut_from
 from eden_core.testing.suite import BrokenInputError, error_of, new_folder, quick, windows_of
 
 _WRITES = ("writes",)
-_ADDED = {"BCR__ECT-ADDED__CT1-1": b"ACGTNacgtn" * 30}
 
 
 class WriteTests(StoreData):
@@ -29,7 +28,7 @@ class WriteTests(StoreData):
     def test_a_shard_is_replaced(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Writes other sequences of a sample, twice, reads all, and asks for the old ones."""
         sample, old, kept = _parted(sequences)
-        new = {f"{next(iter(old))}-new": b"ACGTNacgtn" * 50}
+        new = {f"{next(iter(old))}-new": cut_from(sequences, 500)}
         check_reads(store, sequences, "the store must read")
         for _ in range(2):
             _write(store, sample, new)
@@ -41,9 +40,10 @@ class WriteTests(StoreData):
     )
     def test_a_shard_is_added(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Writes a sample, compares its ShardSummary, and reads it and those that were there."""
+        added = _added(sequences)
         check_reads(store, sequences, "the store must read")
-        _write(store, "ADDED", _ADDED)
-        check_reads(store, {**sequences, **_ADDED}, "a store must read the sample that was added and those it had")
+        _write(store, "ADDED", added)
+        check_reads(store, {**sequences, **added}, "a store must read the sample that was added and those it had")
 
     @Clause(
         "one-sample-grows",
@@ -52,12 +52,12 @@ class WriteTests(StoreData):
     )
     def test_a_store_of_one_sample_grows(self, store: SequenceStore, tmp_path: Path, sequences: dict[str, bytes]) -> None:
         """Makes a store of one sample, asks it for another, writes that, and reads both."""
-        sample, first, _ = _parted(sequences)
-        read = windows_of([(sequence_id, 0, 1) for sequence_id in _ADDED])
+        (sample, first, _), added = _parted(sequences), _added(sequences)
+        read = windows_of([(sequence_id, 0, 1) for sequence_id in added])
         with self.make_store(new_folder(tmp_path / "one"), first) as one:
             error_of(partial(one.read, read), LookupError, f"a store of the sample {sample} alone must refuse another one")
-            _write(one, "ADDED", _ADDED)
-            check_reads(one, {**first, **_ADDED}, "after write_shard() and close() a store must not think it has one sample")
+            _write(one, "ADDED", added)
+            check_reads(one, {**first, **added}, "after write_shard() and close() a store must not think it has one sample")
 
     @Clause(
         "repeated-ids", "An id that comes twice in a sample is a RepeatedIdError, and leaves what there was.", needs=_WRITES
@@ -65,7 +65,7 @@ class WriteTests(StoreData):
     def test_a_repeated_id_is_refused(self, store: SequenceStore, sequences: dict[str, bytes]) -> None:
         """Writes a sample with an id that repeats, and reads what was there before."""
         sample, old, _ = _parted(sequences)
-        twice = [(sequence_id, b"ACGT") for sequence_id in old] * 2
+        twice = [(sequence_id, cut_from(sequences, 4)) for sequence_id in old] * 2
         error_of(lambda: store.write_shard(sample, iter(twice)), RepeatedIdError, "write_shard() must refuse it")
         store.close()
         check_reads(store, sequences, "a refused write_shard() must leave the old shard whole")
@@ -80,7 +80,7 @@ class WriteTests(StoreData):
         sample, old, _ = _parted(sequences)
         unfinished = "BCR__ECT-UNFINISHED__CT1-1"
         for target, first in ((sample, next(iter(old))), ("UNFINISHED", unfinished)):
-            write = partial(store.write_shard, target, _broken_off(first))
+            write = partial(store.write_shard, target, _broken_off(first, cut_from(sequences, 10)))
             error_of(write, BrokenInputError, "write_shard() must pass on the error of the sequences it is given")
         store.close()
         check_reads(store, sequences, "a failed write_shard() must leave the old shard whole: write beside it, then rename")
@@ -169,6 +169,10 @@ def _check_gone(store: SequenceStore, sequences: Sequences, claim: str) -> None:
         error_of(partial(store.read, windows_of([(sequence_id, 0, 1)])), LookupError, outlived)
 
 
-def _broken_off(first: str) -> Iterator[tuple[str, bytes]]:
-    yield first, b"NNNNNNNNNN"
+def _added(sequences: Sequences) -> dict[str, bytes]:
+    return {"BCR__ECT-ADDED__CT1-1": cut_from(sequences, 300)}
+
+
+def _broken_off(first: str, bases: bytes) -> Iterator[tuple[str, bytes]]:
+    yield first, bases
     raise BrokenInputError

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,9 +30,9 @@ from eden_core.testing import ExecutorTests, ObjectiveTests, SequenceStoreTests,
 class MemoryStore(SequenceStore):
     name: ClassVar[str] = "memory"
 
-    def __init__(self, location: str, *, sequences: dict[str, bytes] | None = None) -> None:
+    def __init__(self, location: str) -> None:
         super().__init__(location)
-        self.sequences = dict(sequences or {})
+        self.sequences: dict[str, bytes] = {}
 
     def read(self, windows: Windows) -> Ragged[np.uint8]:
         places = zip(windows.sequence_ids, windows.starts.tolist(), windows.lengths.tolist(), strict=True)
@@ -73,7 +74,9 @@ class MemoryStoreTests(SequenceStoreTests):
     store_class: ClassVar[type[MemoryStore]] = MemoryStore
 
     def make_store(self, location: Path, sequences: dict[str, bytes]) -> SequenceStore:
-        return self.store_class(str(location), sequences=sequences)
+        store = self.store_class(str(location))
+        store.sequences = dict(sequences)
+        return store
 
 
 class JsonIndex(WindowIndex):
@@ -207,7 +210,7 @@ class Hide(Objective):
         self.share = share
 
     def bind(self, vocabulary: Vocabulary) -> Self:
-        bound = type(self)(self.share)
+        bound = copy(self)
         bound.mask = vocabulary.mask
         return bound
 

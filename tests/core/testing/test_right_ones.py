@@ -7,7 +7,7 @@ import pytest
 from in_memory import HideTests, JsonIndexTests, MemoryStore, MemoryStoreTests, ThreadsTests, Trim, TrimTests
 
 from eden_core import Ragged, Tiling
-from eden_core.testing.transforms import chosen_windows, example_batch
+from eden_core.testing.transforms.data import chosen_windows, example_batch
 
 
 class TestMemoryStore(MemoryStoreTests): ...
@@ -21,7 +21,17 @@ class TestThreadedStore(MemoryStoreTests):
     store_class = ThreadedStore
 
 
+class NAlone(MemoryStore):
+    """Refuses other letters."""
+
+    def write_shard(self, sample, sequences):
+        listed = list(sequences)
+        assert all(set(bases) <= set(b"Nn") for _, bases in listed)
+        return super().write_shard(sample, listed)
+
+
 class TestOneBase(MemoryStoreTests):
+    store_class = NAlone
     capabilities = ("samples", "contigs", "writes", "removes")
 
     @pytest.fixture
@@ -46,6 +56,11 @@ class TestOneContig(JsonIndexTests):
     @pytest.fixture
     def tilings(self):
         return [Tiling(window_size=2, stride=1)]
+
+
+def test_every_contig_may_be_long(tmp_path):
+    contigs, tilings = [("BCR__ECT-S__1", 5000), ("BCR__ECT-S__2", 7000)], [Tiling(window_size=100, stride=80)]
+    JsonIndexTests().test_any_contigs_have_the_windows_of_a_list(tmp_path, contigs, tilings)
 
 
 class TestTrim(TrimTests): ...

@@ -14,6 +14,23 @@ class CatchAll(Threads):
         pass
 
 
+class HidesAnOption(Threads):
+    def __init__(self, *, nodes=1):
+        pass
+
+
+class ForgetsOptions(Threads):
+    def __init__(self, *, nodes=2):
+        self.nodes = nodes
+
+    def __reduce__(self):
+        return (_of_one_node, (type(self),))
+
+
+def _of_one_node(factory):
+    return factory(nodes=1)
+
+
 class NoWorkers(Threads):
     workers = 0
 
@@ -75,7 +92,9 @@ def _fault(wrong, check, complaint):
 
 
 FAULTS = [
-    _fault(CatchAll, "test_options_are_explicit", "not options"),
+    _fault(CatchAll, "test_options_are_explicit", "option 'options' must be keyword-only and listed by name"),
+    _fault(HidesAnOption, "test_options_are_explicit", "option 'nodes' must be kept"),
+    _fault(ForgetsOptions, "test_it_pickles", "must have the same options and workers"),
     _fault(NoWorkers, "test_it_has_a_name_and_workers", "1 or more, not 0"),
     _fault(HoldsALock, "test_it_pickles", "must pickle; it raised TypeError"),
     _fault(Threads, "test_every_task_comes_back", "must not run in the process that hands them over"),

@@ -16,6 +16,92 @@ from eden_core.errors import FormatError
 from eden_core.interfaces import IndexSummary
 
 
+class AnswersWithATuple(JsonIndex):
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        return (found.sequence_ids, found.starts, found.lengths)
+
+
+class OneBufferForEachSize(JsonIndex):
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        starts = self.__dict__.setdefault("buffers", {}).setdefault(len(found), np.empty_like(found.starts))
+        starts[:] = found.starts
+        return replace(found, starts=starts)
+
+
+class NarrowStarts(JsonIndex):
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        return replace(found, starts=found.starts.astype(np.int32).astype(np.int64))
+
+
+class FloatStarts(JsonIndex):
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        return replace(found, starts=found.starts.astype(np.float32).astype(np.int64))
+
+
+class ShortIds(JsonIndex):
+    @staticmethod
+    def cut(sequence_id, length, tiling):
+        return JsonIndex.cut(sequence_id[:80], length, tiling)
+
+
+class IdsAreLines(JsonIndex):
+    @staticmethod
+    def cut(sequence_id, length, tiling):
+        return JsonIndex.cut(sequence_id.splitlines()[0], length, tiling)
+
+
+class GoesOn(JsonIndex):
+    """Answers the window behind the last one by adding the stride."""
+
+    def lookup(self, window_ids):
+        found = super().lookup(window_ids)
+        last_id, last = getattr(self, "last", (None, None))
+        if len(found) == 1 and window_ids[0] - 1 == last_id:
+            found = replace(last, window_ids=window_ids, starts=last.starts + self.tiling.stride)
+        self.last = (window_ids[-1], found) if len(found) == 1 else (None, None)
+        return found
+
+
+class OpensAnewEachTime(JsonIndex):
+    def __init__(self, location):
+        super().__init__(location)
+        self.files = []
+
+    def lookup(self, window_ids):
+        self.files.append(Path(self.location).open())  # noqa: SIM115 - the fault
+        return super().lookup(window_ids)
+
+    def close(self):
+        for file in self.files:
+            file.close()
+
+
+class StaysOpen(JsonIndex):
+    """Closes its file with the process."""
+
+    def __init__(self, location):
+        super().__init__(location)
+        LEFT_OPEN.append(Path(location).open())  # noqa: SIM115 - the fault
+
+
+LEFT_OPEN = []
+
+
+class HashInFingerprint(JsonIndex):
+    def fingerprint(self):
+        return f"json {hash(str(self.rows))}"
+
+
+class NoColumnOfLengths(JsonIndex):
+    def contigs(self):
+        for batch in super().contigs():
+            yield batch.select(["contig_id", "first_window", "windows"])
+
+
 class NoTail(JsonIndex):
     """Cuts by the plain rule even where the tail is to be kept."""
 
@@ -333,13 +419,24 @@ def _fault(wrong, check, complaint, parameters=None, **attributes):
 
 
 FAULTS = [
+    _fault(AnswersWithATuple, "test_it_answers", "must answer with Windows, not with tuple"),
+    _fault(OneBufferForEachSize, "test_answers_stay_as_they_are", "use no buffer twice"),
+    _fault(NarrowStarts, "test_large_numbers_are_exact", r"must be exact.*; window \d+ lies in"),
+    _fault(FloatStarts, "test_large_numbers_are_exact", r"must be exact.*; window \d+ lies in"),
+    _fault(ShortIds, "test_ids_are_data", r"letter by letter.*; window \d+ lies in"),
+    _fault(IdsAreLines, "test_ids_are_data", r"letter by letter.*; window \d+ lies in"),
+    _fault(GoesOn, "test_windows_do_not_depend_on_company", "alone and in company", {"step": 1}),
+    _fault(OpensAnewEachTime, "test_open_files_are_bounded", "looked up; 100 do"),
+    _fault(StaysOpen, "test_open_files_are_bounded", "it left 1 open"),
+    _fault(HashInFingerprint, "test_works_in_a_spawned_process", "must be the same in every process"),
+    _fault(NoColumnOfLengths, "test_lengths_are_known", "it raised KeyError"),
     _fault(NoTail, "test_windows_lie_where_the_tiling_says", "keep_tail=True.*; there are"),
     _fault(NoMinimum, "test_windows_lie_where_the_tiling_says", "min_length=60.*; there are"),
     _fault(StartsByWindowSize, "test_windows_lie_where_the_tiling_says", r"window \d+ lies in"),
     _fault(NaturalOrder, "test_windows_lie_where_the_tiling_says", "byte order of their ids"),
     _fault(SortedWindows, "test_any_order_and_repeats", "in the order asked"),
     _fault(RepeatsOnce, "test_any_order_and_repeats", "repeats included"),
-    _fault(FirstIsShort, "test_windows_do_not_depend_on_company", "alone and in company"),
+    _fault(FirstIsShort, "test_windows_do_not_depend_on_company", "alone and in company", {"step": -7}),
     _fault(ListOfIds, "test_types_and_shapes", "must be a tuple"),
     _fault(NumpyStrings, "test_types_and_shapes", "plain strings"),
     _fault(FailsOnNothing, "test_no_windows", "answered with no windows"),

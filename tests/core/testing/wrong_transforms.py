@@ -1,6 +1,8 @@
 """Transforms with one fault each, and which check must find it."""
 
+import os
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +122,106 @@ class BindsNothing(Trim):
         self.vocabulary = vocabulary
 
 
+class ForgetsOptions(Trim):
+    def bind(self, vocabulary):
+        bound = type(self)()
+        bound.vocabulary = vocabulary
+        return bound
+
+
+class BindsItself(Trim):
+    def bind(self, vocabulary):
+        self.vocabulary = vocabulary
+        return self
+
+
+class BindsItsClass(Trim):
+    """Writes in whatever vocabulary was bound last."""
+
+    token = 0
+
+    def bind(self, vocabulary):
+        type(self).token = vocabulary.encode("+")[0]
+        return self
+
+    def apply(self, batch, draws):
+        return with_tokens(super().apply(batch, draws), [self.token] * len(batch.windows))
+
+
+class OptionOfAnyKind(Trim):
+    def __init__(self, most=9, table=None):
+        super().__init__(most)
+        self.table = np.arange(5000) if table is None else table
+
+
+class FingerprintOfTheName(Trim):
+    def fingerprint(self):
+        return self.name
+
+
+class FingerprintOfAHash(Trim):
+    def fingerprint(self):
+        return f"trim({hash(str(self.most))})"
+
+
+class HashesIds(Trim):
+    def apply(self, batch, draws):
+        return with_tokens(super().apply(batch, draws), [abs(hash(i)) for i in batch.windows.sequence_ids])
+
+
+class LooksAtTheClock(Trim):
+    def apply(self, batch, draws):
+        return with_tokens(super().apply(batch, draws), [int(time.time() // 86_400)] * len(batch.windows))
+
+
+class LooksAtTheProcess(Trim):
+    def apply(self, batch, draws):
+        return with_tokens(super().apply(batch, draws), [os.getpid() % 2] * len(batch.windows))
+
+
+class SeedsByWindow(Trim):
+    """Draws the same in each epoch and under each seed."""
+
+    def apply(self, batch, draws):
+        tokens = [int(np.random.default_rng(window_id).integers(100)) for window_id in batch.windows.window_ids.tolist()]
+        return with_tokens(super().apply(batch, draws), tokens)
+
+
+class CountsInSecret(Trim):
+    """Changes after 100 batches."""
+
+    calls = 0
+
+    def apply(self, batch, draws):
+        self.calls += 1
+        return with_tokens(super().apply(batch, draws), [int(self.calls > 100)] * len(batch.windows))
+
+
+class OneBufferForEachSize(Trim):
+    buffers = {}  # noqa: RUF012 - the fault
+
+    def apply(self, batch, draws):
+        changed = super().apply(batch, draws)
+        values = self.buffers.setdefault(changed.bases.values.size, np.empty_like(changed.bases.values))
+        values[:] = changed.bases.values
+        return replace(changed, bases=Ragged(values, changed.bases.offsets))
+
+
+class NegativeTokens(Trim):
+    def apply(self, batch, draws):
+        return with_tokens(super().apply(batch, draws), [-7] * len(batch.windows))
+
+
+class SpoilsWeights(Trim):
+    """Sets none, and makes those that it is given NaN."""
+
+    def apply(self, batch, draws):
+        changed = super().apply(batch, draws)
+        if changed.weights is None:
+            return changed
+        return replace(changed, weights=Ragged(changed.weights.values * np.float32(np.nan), changed.weights.offsets))
+
+
 class HidesAnOption(Trim):
     def __init__(self, most=9, least=1):
         super().__init__(most)
@@ -160,6 +262,20 @@ def _fault(wrong, check, complaint, **attributes):
 
 
 FAULTS = [
+    _fault(ForgetsOptions, "test_bind_keeps_the_options", "must keep the option 'most': 10 became 9"),
+    _fault(BindsItself, "test_bind_keeps_the_options", "leave its own as it is"),
+    _fault(BindsItsClass, "test_bind_leaves_others_as_they_are", "must not change what it bound before"),
+    _fault(OptionOfAnyKind, "test_options_are_explicit", "option 'table' must be JSON-like"),
+    _fault(FingerprintOfTheName, "test_fingerprint", "must change with the option 'most'; it is 'trim' for 9 and 10"),
+    _fault(FingerprintOfAHash, "test_works_in_a_spawned_process", "must be the same in every process"),
+    _fault(HashesIds, "test_works_in_a_spawned_process", "must do the same in every process"),
+    _fault(LooksAtTheClock, "test_draws_are_the_only_chance", "the clock or the process"),
+    _fault(LooksAtTheProcess, "test_draws_are_the_only_chance", "the clock or the process"),
+    _fault(SeedsByWindow, "test_draws_are_the_only_chance", "must come from `draws`"),
+    _fault(CountsInSecret, "test_is_deterministic", "must not change the transform"),
+    _fault(OneBufferForEachSize, "test_results_stay_as_they_are", "use no buffer twice"),
+    _fault(NegativeTokens, "test_prefixes_are_token_ids", r"0 or more, unlike \[-7"),
+    _fault(SpoilsWeights, "test_weights_are_valid", "must be finite and 0 or more, unlike .nan"),
     _fault(Lengthens, "test_never_lengthens", "gain none"),
     _fault(WideBases, "test_types_and_shapes", "`bases` must be uint8, not int64"),
     _fault(LosesAWindow, "test_types_and_shapes", "`bases` must have a row for each"),

@@ -15,7 +15,8 @@ from eden_arrow.store import ArrowShards
 from eden_arrow.two_bits import RUN
 from eden_core import EdenDataset, errors
 from eden_core.open_files import PlainFile
-from eden_core.testing.suite import count_open_files, windows_of
+from eden_core.testing.processes import count_open_files
+from eden_core.testing.suite import windows_of
 from eden_sqlite.index import SqliteIndex
 
 ONE, TWO = "B__X-S1__one", "B__X-S1__two"

@@ -16,9 +16,16 @@ def by_sample(sequences):
 CAPABILITIES = ("samples", "contigs", "checks", "state", "threads")
 
 
-class TestFasta(SequenceStoreTests):
+class _FastaTests(SequenceStoreTests):
     capabilities = CAPABILITIES
 
+    @pytest.fixture
+    def odd_ids(self):
+        """Without blanks, where a FASTA id ends."""
+        return [f"BCR__ECT-SAMPLE1__{end}" for end in ("a|b/c:1-90", "%2F..\\é∂", ",;'d\"", "x" * 100, "x" * 99 + "y")]
+
+
+class TestFasta(_FastaTests):
     def make_store(self, location, sequences):
         for number, (sample, some) in enumerate(by_sample(sequences).items()):
             write_fasta(location / f"{sample}.fa", some, *((70, b"\n"), (61, b"\r\n"), (10**6, b"\n"))[number % 3])
@@ -27,9 +34,7 @@ class TestFasta(SequenceStoreTests):
         return FastaStore(str(location))
 
 
-class TestBgzip(SequenceStoreTests):
-    capabilities = CAPABILITIES
-
+class TestBgzip(_FastaTests):
     def make_store(self, location, sequences):
         pysam = pytest.importorskip("pysam")
         for sample, some in by_sample(sequences).items():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sequence_files import write_fasta
 
 from eden_core import EdenDataset, Tiling, errors
-from eden_core.testing.suite import count_open_files, windows_of
+from eden_core.testing.processes import count_open_files
+from eden_core.testing.suite import windows_of
 from eden_fasta.bgzip import is_bgzip
 from eden_fasta.locations import TABLE_SUFFIX
 from eden_fasta.stores import FastaStore
