@@ -410,8 +410,9 @@ class ExecutorFactory(ABC):
 
 def options_of(plugin: type) -> dict[str, Any]:
     """Return a plugin class's options and their defaults (`inspect.Parameter.empty` where there is none)."""
+    place = "location" if issubclass(plugin, SequenceStore | WindowIndex) else None
     parameters = inspect.signature(plugin).parameters.values()
-    named = (p for p in parameters if p.name != "location" and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD})
+    named = (p for p in parameters if p.name != place and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD})
     return {p.name: p.default for p in named}
 
 

@@ -1,10 +1,11 @@
 """The table of contigs of a store that is there already, without copying its bases."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,10 +15,10 @@ from eden_core.atomic import atomic_path, refuse_existing
 from eden_core.contigs import CONTIGS, COUNTED, DETAILS, SCHEMA
 from eden_core.errors import FormatError, InputError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, SequenceStore
-from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import tags_of
 from eden_core.sorting import merged, sorted_batches
+from eden_core.store_at import StoreAt
 from eden_core.tasks import absolute, run_tasks
 from eden_core.verifying.contents import contents_of
 
@@ -34,8 +35,7 @@ Progress = Callable[[int, int], None]
 class ListingTask:
     """Some samples whose contigs are listed, and the file they are listed in."""
 
-    location: str
-    store: str
+    store: StoreAt
     samples: tuple[str, ...]
     part: str
     digests: bool
@@ -59,6 +59,7 @@ def list_contigs(
     *,
     out: str | Path | None = None,
     store: str = "sqlite-shards",
+    store_options: Mapping[str, Any] | None = None,
     digests: bool = False,
     force: bool = False,
     progress: Progress | None = None,
@@ -70,6 +71,7 @@ def list_contigs(
         factory: where shards are read.
         out: the table to write; None: `listed_at(location)`.
         store: name of the store plugin.
+        store_options: its options.
         digests: whether bases are read, for all columns of `DETAILS`; without, the table has those of `LISTED`.
         force: whether an existing table is replaced.
         progress: told how far it is.
@@ -83,14 +85,15 @@ def list_contigs(
     """
     started = time.perf_counter()
     table = Path(absolute(listed_at(location) if out is None else out))
-    with installed_plugins().store(store, str(location)) as opened:
+    place = StoreAt(store, absolute(location), store_options or {})
+    with place.opened() as opened:
         samples = list(opened.samples())
     if not samples:
         raise ShardNotFoundError(f"{location} holds no shards of store {store!r}, so there are no contigs to list")
     refuse_existing(table, force=force)
     summary = ListingSummary(samples=len(samples))
     with atomic_path(table) as draft, scratch_folder(table.parent, "contigs") as scratch:
-        tasks = _tasks(samples, absolute(location), store, scratch, digests=digests, workers=factory.workers)
+        tasks = _tasks(samples, place, scratch, digests=digests, workers=factory.workers)
         _write(draft, _written_parts(tasks, factory, progress, len(samples)), DETAILS if digests else LISTED, summary)
     summary.seconds = time.perf_counter() - started
     return summary
@@ -103,7 +106,7 @@ def listed_at(location: str | Path) -> Path:
 
 def list_samples(task: ListingTask) -> str:
     """Write the contigs of some samples to a file, in byte order of their ids."""
-    with installed_plugins().store(task.store, task.location) as store:
+    with task.store.opened() as store:
         rows = (batch for sample in task.samples for batch in _rows(store, sample, digests=task.digests))
         with pq.ParquetWriter(task.part, DETAILS if task.digests else LISTED, compression="zstd") as writer:
             for batch in sorted_batches(rows, folder=Path(task.part).parent):
@@ -136,13 +139,11 @@ def _details(store: SequenceStore, sample: str, ids: list[str], lengths: pa.Arra
     return [source, pa.array(digests, pa.string()), *(pa.array(some, pa.int64()) for some in counts[: len(COUNTED)])]
 
 
-def _tasks(
-    samples: list[str], location: str, store: str, scratch: Path, *, digests: bool, workers: int
-) -> Iterator[ListingTask]:
+def _tasks(samples: list[str], store: StoreAt, scratch: Path, *, digests: bool, workers: int) -> Iterator[ListingTask]:
     size = max(1, min(_SAMPLES_A_TASK, len(samples) // (4 * workers)))
     waiting, number = iter(samples), 0
     while some := tuple(islice(waiting, size)):
-        yield ListingTask(location, store, some, str(scratch / f"part_{number:06}.parquet"), digests)
+        yield ListingTask(store, some, str(scratch / f"part_{number:06}.parquet"), digests)
         number += 1
 
 

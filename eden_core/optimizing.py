@@ -1,14 +1,15 @@
 """Making the shards of a store fast to read, in parallel."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from eden_core.errors import ConfigurationError, EdenError, NotSupportedError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, OptimizeSummary
-from eden_core.plugins import installed_plugins
+from eden_core.store_at import StoreAt
 from eden_core.tasks import absolute, run_tasks
 
 _SAMPLES_A_TASK = 32
@@ -21,8 +22,7 @@ Progress = Callable[[int, int], None]
 class OptimizeTask:
     """Some shards to rewrite."""
 
-    location: str
-    store: str
+    store: StoreAt
     samples: tuple[str, ...]
     out: str | None
     force: bool
@@ -49,6 +49,7 @@ def optimize_store(
     *,
     out: str | Path | None = None,
     store: str = "sqlite-shards",
+    store_options: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> OptimizeReport:
@@ -62,6 +63,7 @@ def optimize_store(
         out: another directory, which gets all shards; None: shards are replaced, each once the new one is known to hold the
             same bases.
         store: name of the store plugin.
+        store_options: its options.
         force: whether shards that are fast already are rewritten too, and others in `out` replaced.
         progress: told how far it is.
 
@@ -73,16 +75,15 @@ def optimize_store(
     started = time.perf_counter()
     if out is not None and Path(out).resolve() == Path(location).resolve():
         raise ConfigurationError(f"--out {out} is the store itself; leave --out away to replace its shards")
-    with installed_plugins().store(store, str(location)) as opened:
+    place = StoreAt(store, absolute(location), store_options or {})
+    with place.opened() as opened:
         samples = list(opened.samples())
     if not samples:
         raise ShardNotFoundError(f"{location} holds no shards of store {store!r}, so there is nothing to optimize")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise ConfigurationError(f"--out {out} is a file; give a directory")
     report = OptimizeReport()
-    tasks = _tasks(
-        samples, absolute(location), store, None if out is None else absolute(out), force=force, workers=factory.workers
-    )
+    tasks = _tasks(samples, place, None if out is None else absolute(out), force=force, workers=factory.workers)
     done = 0
     for task, results in run_tasks(optimize_shards, tasks, factory):
         if isinstance(results, Exception):
@@ -99,7 +100,7 @@ def optimize_store(
 def optimize_shards(task: OptimizeTask) -> list[OptimizeSummary | str]:
     """Rewrite some shards; return what became of each, or why it failed."""
     results: list[OptimizeSummary | str] = []
-    with installed_plugins().store(task.store, task.location) as store:
+    with task.store.opened() as store:
         for sample in task.samples:
             try:
                 results.append(store.optimize_shard(sample, task.out, force=task.force))
@@ -110,13 +111,11 @@ def optimize_shards(task: OptimizeTask) -> list[OptimizeSummary | str]:
     return results
 
 
-def _tasks(
-    samples: list[str], location: str, store: str, out: str | None, *, force: bool, workers: int
-) -> Iterator[OptimizeTask]:
+def _tasks(samples: list[str], store: StoreAt, out: str | None, *, force: bool, workers: int) -> Iterator[OptimizeTask]:
     size = max(1, min(_SAMPLES_A_TASK, len(samples) // (4 * workers)))
     waiting = iter(samples)
     while some := tuple(islice(waiting, size)):
-        yield OptimizeTask(location, store, some, out, force)
+        yield OptimizeTask(store, some, out, force)
 
 
 def _count(report: OptimizeReport, sample: str, result: OptimizeSummary | str) -> None:

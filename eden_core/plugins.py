@@ -297,7 +297,7 @@ class PluginRegistry:
     def _leave_out(self, problem: Problem) -> None:
         self.problems.append(problem)
         if _is_first_process():
-            warnings.warn(f"Eden plugin left out: {problem}", PluginWarning, stacklevel=3)
+            warnings.warn_explicit(f"Eden plugin left out: {problem}", PluginWarning, problem.origin.module, 1)
 
 
 @cache

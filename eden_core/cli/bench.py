@@ -15,6 +15,7 @@ from eden_core.atomic import atomic_path
 from eden_core.benching import BenchReport, BenchSettings, Setting, bench, default_workers
 from eden_core.benching.results import FIGURES, of_trainer, of_worker
 from eden_core.cli.data_options import DataOption, dataset_arguments, options_of
+from eden_core.cli.plugin_options import IndexOptions, StoreOptions
 from eden_core.cli.progress import bar
 from eden_core.cli.recorded import SequenceDbDir, WindowDbPath, check_writable
 from eden_core.errors import ConfigurationError
@@ -43,6 +44,8 @@ def bench_command(
     option: DataOption = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: that of the folder].")] = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: that of the folder].")] = None,
+    store_options: StoreOptions = None,
+    index_options: IndexOptions = None,
     sequence_db_dir: SequenceDbDir = None,
     window_db_path: WindowDbPath = None,
 ) -> None:
@@ -53,6 +56,7 @@ def bench_command(
     check_writable(json_file, plot)
     given: dict[str, Any] = {"split": split, "seq_length": seq_length, "packing": packing, "store": store, "index": index}
     given |= {"sequence_db_dir": sequence_db_dir, "window_db_path": window_db_path}
+    given |= {"store_options": store_options, "index_options": index_options}
     options = options_of(option or []) | {name: value for name, value in given.items() if value is not None}
     settings = BenchSettings(
         dataset=dataset_arguments(None if data is None else str(data), options),

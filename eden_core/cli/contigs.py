@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import StoreOptions
 from eden_core.cli.progress import bar
 from eden_core.listing import ListingSummary, list_contigs, listed_at
 from eden_core.manifest import store_plugin
@@ -22,6 +23,7 @@ def contigs_command(
         Path | None, typer.Option(help="Table to write [default: contigs.parquet in that directory].", metavar="FILE")
     ] = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
+    store_options: StoreOptions = None,
     digests: Annotated[bool, typer.Option("--digests", help="Read all bases, for digests and counts of letters.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing table.")] = False,
     executor: ExecutorOption = "local",
@@ -33,7 +35,14 @@ def contigs_command(
     factory = executor_of(executor, workers, scheduler)
     with bar("samples") as progress:
         summary = list_contigs(
-            location, factory, out=table, store=store or store_plugin(location), digests=digests, force=force, progress=progress
+            location,
+            factory,
+            out=table,
+            store=store or store_plugin(location),
+            store_options=store_options,
+            digests=digests,
+            force=force,
+            progress=progress,
         )
     print(f"{table}")
     print(f"  samples  {summary.samples:>16,}")

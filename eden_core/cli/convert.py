@@ -1,8 +1,6 @@
 """`eden convert`: a data folder, or an index, as another store or index plugin has it."""
 
-import json
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ import typer
 from eden_core.amounts import size_text
 from eden_core.assembly import opened_index
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import json_option
 from eden_core.cli.progress import bar
 from eden_core.contigs import CONTIGS
 from eden_core.converting import ConversionSummary, ConvertedIndex, IndexTask, StoreAt, convert_folder, convert_index
@@ -20,8 +19,6 @@ from eden_core.manifest import index_place, index_suffix, read_manifest, store_p
 from eden_core.next_steps import data_module_call
 from eden_core.splitting.words import SPLITS
 from eden_core.tasks import absolute
-
-_OPTION = "KEY=VALUE"
 
 
 def convert_command(
@@ -37,12 +34,10 @@ def convert_command(
         str | None,
         typer.Option(help="Index plugin that reads it [default: as eden.json or the index itself says, else sqlite]."),
     ] = None,
-    store_option: Annotated[
-        list[str] | None, typer.Option(help="Option of the new store; may be repeated.", metavar=_OPTION)
-    ] = None,
-    from_store_option: Annotated[
-        list[str] | None, typer.Option(help="Option of the old store; may be repeated.", metavar=_OPTION)
-    ] = None,
+    store_options: Annotated[dict[str, Any] | None, json_option("Options of the new store.")] = None,
+    from_store_options: Annotated[dict[str, Any] | None, json_option("Options of the old store.")] = None,
+    index_options: Annotated[dict[str, Any] | None, json_option("Of an index: options with which the new one is read.")] = None,
+    from_index_options: Annotated[dict[str, Any] | None, json_option("Of an index: options with which it is read.")] = None,
     store_dir: Annotated[
         Path | None, typer.Option(help="Of an index: where its store lies [default: beside it].", metavar="DIR")
     ] = None,
@@ -58,11 +53,15 @@ def convert_command(
 
     After a kill the same command goes on where it stopped. Of an index alone, windows and tiling are carried over.
     """
-    old_options = _options("--from-store-option", from_store_option)
     if source.is_dir():
-        _refuse_given({"--store-dir": store_dir, "--contigs": contigs}, f"{source} is a folder")
+        of_index: dict[str, object] = {
+            "--store-dir": store_dir,
+            "--contigs": contigs,
+            "--index-options": index_options,
+            "--from-index-options": from_index_options,
+        }
+        _refuse_given(of_index, f"{source} is a folder")
         run = executor_of(executor, workers, scheduler)
-        new_options = _options("--store-option", store_option)
         with bar("steps") as progress:
             summary = convert_folder(
                 source,
@@ -71,22 +70,23 @@ def convert_command(
                 index=index,
                 from_store=from_store,
                 from_index=from_index,
-                store_options=new_options,
-                from_store_options=old_options,
+                store_options=store_options,
+                from_store_options=from_store_options,
                 executor=run,
                 force=force,
                 progress=progress,
             )
-        _print_folder(summary, new_options)
+        _print_folder(summary, store_options or {})
         return
-    _refuse_given({"--store": store, "--store-option": store_option}, f"{source} is no folder")
+    _refuse_given({"--store": store, "--store-options": store_options}, f"{source} is no folder")
     if index is None:
         raise ConfigurationError("nothing says what to convert to: give --index")
     folder = source.parent if store_dir is None else store_dir
-    place = StoreAt(from_store or store_plugin(folder), absolute(folder), old_options)
+    place = StoreAt(from_store or store_plugin(folder), absolute(folder), from_store_options or {})
     table = None if contigs is None else absolute(contigs)
     read_by = from_index or _plugin_of(source)
-    _print_index(convert_index(IndexTask(absolute(source), absolute(out), read_by, index, place, table, force)))
+    options = from_index_options or {}, index_options or {}
+    _print_index(convert_index(IndexTask(absolute(source), absolute(out), read_by, index, place, table, force, *options)))
 
 
 def _plugin_of(index: Path) -> str:
@@ -104,20 +104,6 @@ def _refuse_given(options: dict[str, object], why: str) -> None:
         raise ConfigurationError(f"{' and '.join(given)} go with {kind}, and {why}")
 
 
-def _options(name: str, given: Sequence[str] | None) -> dict[str, Any]:
-    """Return options by name; a value that is JSON is read as such."""
-    found: dict[str, Any] = {}
-    for text in given or ():
-        key, separator, value = text.partition("=")
-        if not key or not separator:
-            raise ConfigurationError(f"{name} is {text!r}; expected {_OPTION}, such as suffix=.txt")
-        try:
-            found[key] = json.loads(value)
-        except ValueError:
-            found[key] = value
-    return found
-
-
 def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
     there = f", {summary.there_already:,} of them there already" if summary.there_already else ""
     print(f"{summary.out}{': was converted already' if summary.unchanged else ''}")
@@ -131,7 +117,8 @@ def _print_folder(summary: ConversionSummary, options: dict[str, Any]) -> None:
         print(f"  carried over   {', '.join(summary.tables)}")
     for one in summary.indexes:
         _print_index(one)
-    check = ["eden", "verify", str(summary.out), "--store", summary.store, "--index", summary.index]
+    read = StoreAt(summary.store, str(summary.out), options)
+    check = ["eden", "verify", str(summary.out), *read.words(), "--index", summary.index]
     if CONTIGS in summary.tables:
         print(f"to check it all again: {shlex.join(check)}")
     made = {"store": summary.store, "index": summary.index, "seq_length": _window_size(summary)}

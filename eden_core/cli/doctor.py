@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import IndexOptions, StoreOptions
 from eden_core.doctor import examine
 from eden_core.doctor.findings import Finding, Job, Level
 from eden_core.manifest import index_plugin, store_plugin
@@ -24,7 +25,9 @@ def doctor(
     seq_length: Annotated[int | None, typer.Option(min=1, help="Tokens a row [default: the window size].")] = None,
     ranks: Annotated[int, typer.Option(min=1, help="Processes of the job on this machine.")] = 1,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
+    store_options: StoreOptions = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the folder was made with].")] = None,
+    index_options: IndexOptions = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -39,6 +42,8 @@ def doctor(
         executor_of(executor, workers, scheduler),
         store=store or store_plugin(folder),
         index=index or index_plugin(folder),
+        store_options=store_options,
+        index_options=index_options,
     ):
         found.append(finding)
         if not as_json:

@@ -4,13 +4,13 @@ import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import StoreOptions
 from eden_core.cli.progress import import_bar
-from eden_core.errors import ConfigurationError
 from eden_core.importing import ImportSummary, import_files
 from eden_core.importing.source_files import find_source_files
 from eden_core.importing.task import Counts, ImportOptions
@@ -54,9 +54,6 @@ OtherLettersOption = Annotated[
 ]
 DedupOption = Annotated[bool, typer.Option("--dedup", help="Keep one of equal sequences, read from either strand.")]
 StoreOption = Annotated[str, typer.Option(help="Store plugin.")]
-StoreOptionsOption = Annotated[
-    str | None, typer.Option(help="Options of the store, such as '{\"packed\": true}'.", metavar="JSON", show_default=False)
-]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 
@@ -76,7 +73,7 @@ def import_command(
     other_letters: OtherLettersOption = "error",
     dedup: DedupOption = False,
     store: StoreOption = "sqlite-shards",
-    store_options: StoreOptionsOption = None,
+    store_options: StoreOptions = None,
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -97,7 +94,7 @@ def import_command(
             out,
             options=options,
             store=store,
-            store_options=json_options("--store-options", store_options),
+            store_options=store_options,
             executor=run,
             force=force,
             progress=progress,
@@ -110,23 +107,6 @@ def import_command(
         for index in sorted(out.glob(f"*_windows{index_suffix(index_plugin(out))}")):
             print(f"  if {index} was built for what is now replaced, build it again")
     print(f"next: {_next_command(summary)}")
-
-
-def json_options(name: str, text: str | None) -> dict[str, Any] | None:
-    """Return options given as a JSON object.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{name} {text!r} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{name} {text!r}: expected a JSON object, such as '{{\"packed\": true}}'")
-    return found
 
 
 def print_import(summary: ImportSummary, other_letters: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from eden_core.assembly import opened_index
 from eden_core.cli.descriptions import contig_lines, description_lines
+from eden_core.cli.plugin_options import IndexOptions, StoreOptions
 from eden_core.errors import ConfigurationError
 from eden_core.inspecting import IndexReport, LengthClass, PackingReport, index_files, inspect_index, inspect_packing
 from eden_core.inspecting.describing import Lookup, describe
@@ -34,7 +35,9 @@ def inspect(
     sequence_db_dir: Annotated[str | None, typer.Option(help="Where the store lies [default: beside the index].")] = None,
     contigs: Annotated[str | None, typer.Option(help="Table with the lengths of contigs.", metavar="FILE")] = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
+    store_options: StoreOptions = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the files say].")] = None,
+    index_options: IndexOptions = None,
 ) -> None:
     """Say what a file or folder is, what it holds and what to do with it next. Bases are not read."""
     kind = "concat" if separate_segments else "thd"
@@ -42,7 +45,9 @@ def inspect(
     if not packing and (seq_length is not None or use_control_tags or chosen != Packing("thd")):
         raise ConfigurationError("the options of rows go with --packing: without it, an index is described as it is")
     folder = Path(sequence_db_dir) if sequence_db_dir is not None else path if path.is_dir() else path.parent
-    lookup = Lookup(store or store_plugin(folder), index, sequence_db_dir, contigs, all_shards)
+    lookup = Lookup(
+        store or store_plugin(folder), index, sequence_db_dir, contigs, all_shards, store_options or {}, index_options or {}
+    )
     if packing:
         plugin = index or (index_plugin(path) if path.is_dir() else recognize(path).facts.get("plugin", "sqlite"))
         lookup = replace(lookup, index=plugin)
@@ -66,7 +71,7 @@ def inspect(
 def _packed(
     place: str, lookup: Lookup, packing: Packing, seq_length: int | None, *, use_control_tags: bool
 ) -> tuple[IndexReport, PackingReport]:
-    index = opened_index(lookup.index or "sqlite", place, None)
+    index = opened_index(lookup.index or "sqlite", place, lookup.index_options)
     store = lookup.opened_store(Path(place).parent)
     report = inspect_index(LengthSource(index, store, lookup.contigs))
     settings = SourceSettings(store, index, contigs=lookup.contigs, use_control_tags=use_control_tags)

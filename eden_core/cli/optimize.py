@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import StoreOptions
 from eden_core.cli.progress import bar
 from eden_core.errors import FormatError
 from eden_core.manifest import store_plugin
@@ -19,6 +20,7 @@ def optimize_command(
         Path | None, typer.Option(help="Write all shards to another directory, and leave these.", metavar="DIR2")
     ] = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
+    store_options: StoreOptions = None,
     force: Annotated[bool, typer.Option("--force", help="Rewrite fast shards too, and replace other ones in DIR2.")] = False,
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -28,7 +30,13 @@ def optimize_command(
     factory = executor_of(executor, workers, scheduler)
     with bar("shards") as progress:
         report = optimize_store(
-            location, factory, out=out, store=store or store_plugin(location), force=force, progress=progress
+            location,
+            factory,
+            out=out,
+            store=store or store_plugin(location),
+            store_options=store_options,
+            force=force,
+            progress=progress,
         )
     print(f"{out or location}")
     print(f"  shards rewritten  {report.rewritten:>16,}")

@@ -8,6 +8,7 @@ import typer
 from eden_core.cli import import_ as importing
 from eden_core.cli import split as splitting
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import StoreOptions
 from eden_core.cli.precompute import StrideOption
 from eden_core.cli.progress import import_bar
 from eden_core.importing.source_files import find_source_files
@@ -49,7 +50,7 @@ def prepare_command(
     stride: StrideOption = None,
     keep_tail: Annotated[bool, typer.Option(help="Go on until every base is read.")] = True,
     store: importing.StoreOption = "sqlite-shards",
-    store_options: importing.StoreOptionsOption = None,
+    store_options: StoreOptions = None,
     index: Annotated[str, typer.Option(help="Index plugin.")] = "sqlite",
     executor: ExecutorOption = "local",
     workers: WorkersOption = None,
@@ -79,8 +80,7 @@ def prepare_command(
         seed,
     )
     step = default_stride(window_size) if stride is None else stride
-    given = importing.json_options("--store-options", store_options)
-    settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index, given)
+    settings = PrepareSettings(options, Tiling(window_size, step, 0, keep_tail), rules, store, index, store_options)
     run = executor_of(executor, workers, scheduler)
     with import_bar() as progress:
         summary = prepare(files, out, settings, executor=run, force=force, progress=progress)

@@ -3,12 +3,13 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from eden_core.cli.data_options import OPTION_HELP, dataset_arguments, options_of
+from eden_core.cli.plugin_options import IndexOptions, StoreOptions
 from eden_core.cli.recorded import (
     RUN_HELP,
     Moved,
@@ -48,6 +49,10 @@ def preview(
         list[str] | None,
         typer.Option(help=f"With --data: {OPTION_HELP}", metavar="NAME=VALUE"),
     ] = None,
+    store: Annotated[str | None, typer.Option(help="With --data: store plugin [default: that of the folder].")] = None,
+    index: Annotated[str | None, typer.Option(help="With --data: index plugin [default: that of the folder].")] = None,
+    store_options: StoreOptions = None,
+    index_options: IndexOptions = None,
     letters: Annotated[bool, typer.Option("--letters", help="Show ambiguous and lower-case letters too.")] = False,
     width: Annotated[int | None, typer.Option(min=8, help="Characters of a bar [default: half of a line].")] = None,
     svg: Annotated[Path | None, typer.Option(help="Write the picture as SVG.", metavar="FILE")] = None,
@@ -65,17 +70,19 @@ def preview(
     if (run is None) == (data is None):
         raise ConfigurationError("give either --run or --data")
     check_writable(svg, html)
+    given: dict[str, Any] = {"split": split, "seq_length": seq_length, "packing": packing, "store": store, "index": index}
+    given |= {"store_options": store_options, "index_options": index_options}
     if run is not None:
-        if split is not None or seq_length is not None or packing is not None or option:
-            raise ConfigurationError("--split, --seq-length, --packing and --option go with --data: a run has its own")
+        if option or any(value is not None for value in given.values()):
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ConfigurationError(f"{names} and --option go with --data: a run has its own")
         recorded = Recorded(run, step, rows, rank, start, sequence_db_dir, window_db_path, source or [], on_mismatch)
         from_start, dataset, blocks = recorded.opened()
         title = recorded.title(from_start)
     else:
         if step is not None or rank is not None or start is not None:
             raise ConfigurationError("--step, --rank and --start go with --run; with --data, give --rows")
-        given = {"seq_length": seq_length, "packing": packing, "split": split or "train"}
-        given |= {"sequence_db_dir": sequence_db_dir, "window_db_path": window_db_path}
+        given |= {"split": split or "train", "sequence_db_dir": sequence_db_dir, "window_db_path": window_db_path}
         options = options_of(option or []) | {name: value for name, value in given.items() if value is not None}
         dataset = EdenDataset(**dataset_arguments(str(data), options))
         wanted = range(min(_FIRST_ROWS, dataset.epoch_rows)) if rows is None else row_range(rows)

@@ -11,6 +11,7 @@ import typer
 
 from eden_core.cli.base_counts import parse_bases
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import StoreOptions
 from eden_core.cli.progress import bar
 from eden_core.interfaces import ExecutorFactory
 from eden_core.leakage import Leakage, check_leakage
@@ -20,6 +21,7 @@ from eden_core.next_steps import precompute_command
 from eden_core.splitting import split_contigs
 from eden_core.splitting.reports import REPORT, SplitReport
 from eden_core.splitting.rules import UNITS, SplitRules
+from eden_core.store_at import StoreAt
 
 TrainOption = Annotated[float, typer.Option(help="Share of the bases for training.")]
 ValidationOption = Annotated[float, typer.Option(help="Share of the bases for validation.")]
@@ -82,6 +84,7 @@ def split_command(
     store: Annotated[
         str | None, typer.Option(help="Store plugin that has the bases, to look for leakage [default: that of the folder].")
     ] = None,
+    store_options: StoreOptions = None,
     sequence_db_dir: Annotated[
         Path | None, typer.Option(help="Where the store lies [default: the folder of CONTIGS.parquet].")
     ] = None,
@@ -113,7 +116,7 @@ def split_command(
     report = split_contigs(contigs, out, rules, force=force)
     if factory is not None:
         place = sequence_db_dir or contigs.parent
-        report = _with_leakage(report, store or store_plugin(place), place, factory)
+        report = _with_leakage(report, StoreAt(store or store_plugin(place), str(place), store_options or {}), factory)
     if as_json:
         print(json.dumps(report.as_json(), indent=2))
     else:
@@ -127,10 +130,11 @@ def split_command(
         raise typer.Exit(1)
 
 
-def _with_leakage(report: SplitReport, store: str, sequence_db_dir: Path, factory: ExecutorFactory) -> SplitReport:
+def _with_leakage(report: SplitReport, store: StoreAt, factory: ExecutorFactory) -> SplitReport:
     tables = {name: part.location for name, part in report.splits.items()}
     with bar("bases compared") as progress:
-        report = replace(report, leakage=check_leakage(tables, store, sequence_db_dir, factory, progress=progress))
+        leakage = check_leakage(tables, store.name, store.location, factory, store_options=store.options, progress=progress)
+    report = replace(report, leakage=leakage)
     report.replace(next(iter(tables.values())).parent)
     return report
 

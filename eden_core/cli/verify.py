@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from eden_core.cli.executing import ExecutorOption, SchedulerOption, WorkersOption, executor_of
+from eden_core.cli.plugin_options import IndexOptions, StoreOptions
 from eden_core.cli.progress import bar
 from eden_core.manifest import index_plugin, store_plugin
 from eden_core.verifying import Verification, verify
@@ -20,7 +21,9 @@ def verify_command(
         Path | None, typer.Option(help="Table of contigs [default: DIR/contigs.parquet].", metavar="FILE")
     ] = None,
     store: Annotated[str | None, typer.Option(help="Store plugin [default: what the folder was made with].")] = None,
+    store_options: StoreOptions = None,
     index: Annotated[str | None, typer.Option(help="Index plugin [default: what the folder was made with].")] = None,
+    index_options: IndexOptions = None,
     samples: Annotated[int | None, typer.Option(help="Read only so many samples, evenly chosen.", metavar="N", min=1)] = None,
     sample_share: Annotated[
         float | None, typer.Option(help="Read only this share of the samples, evenly chosen.", metavar="F")
@@ -39,6 +42,8 @@ def verify_command(
             contigs=contigs,
             store=store or store_plugin(data_dir),
             index=index or index_plugin(data_dir),
+            store_options=store_options,
+            index_options=index_options,
             samples=samples,
             sample_share=sample_share,
             progress=progress,

@@ -11,7 +11,7 @@ from eden_core.contigs import CONTIGS
 from eden_core.converting.folder import ConversionFolder
 from eden_core.converting.indexes import ConvertedIndex, IndexTask, convert_index
 from eden_core.converting.plan import Plan
-from eden_core.converting.samples import SampleTask, StoreAt, check_sample, write_sample
+from eden_core.converting.samples import SampleTask, check_sample, write_sample
 from eden_core.converting.table_rows import TableRows
 from eden_core.errors import ConfigurationError, EdenError, InputError, NotSupportedError, ShardNotFoundError
 from eden_core.importing.folder import locked_folder
@@ -20,6 +20,7 @@ from eden_core.interfaces import ExecutorFactory, SequenceStore
 from eden_core.manifest import index_plugin, store_plugin
 from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
+from eden_core.store_at import StoreAt
 from eden_core.tasks import absolute, run_tasks
 
 __all__ = ["ConversionSummary", "ConvertedIndex", "IndexTask", "Progress", "StoreAt", "convert_folder", "convert_index"]

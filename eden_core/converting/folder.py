@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 
 from eden_core.atomic import atomic_path
 from eden_core.converting.plan import TABLES, Plan, indexes_named
-from eden_core.converting.samples import Places, Receipt, StoreAt, stamp_of
+from eden_core.converting.samples import Places, Receipt, stamp_of
 from eden_core.errors import InputError, OutputExistsError
 from eden_core.importing.folder import SOURCES
 from eden_core.interfaces import SequenceStore
 from eden_core.manifest import MANIFEST, read_manifest
+from eden_core.store_at import StoreAt
 
 CONVERSION = "conversion.json"
 """what a folder was converted from, and to what"""

@@ -2,8 +2,10 @@
 
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,12 @@ from numpy.typing import NDArray
 from eden_core.atomic import refuse_existing
 from eden_core.batch import Windows
 from eden_core.converting.index_rows import IndexRows, rows_of_index
-from eden_core.converting.samples import StoreAt
 from eden_core.converting.stretches import first_difference, stretches_of_index
 from eden_core.errors import ConfigurationError, FormatError, InputError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
 from eden_core.scratch import scratch_folder
+from eden_core.store_at import StoreAt
 
 SAMPLED_WINDOWS = 1 << 16
 """windows that are looked up in both indexes, spread evenly; all are compared through `WindowIndex.contigs`"""
@@ -35,6 +37,7 @@ class IndexTask:
         store: the store that it is of, which may have a table of contigs in its folder.
         contigs: the table of contigs that it was built from; None: tables beside it and the store are looked through.
         force: whether an existing target is replaced.
+        from_index_options, index_options: with which the two are read.
     """
 
     source: str
@@ -44,6 +47,8 @@ class IndexTask:
     store: StoreAt
     contigs: str | None = None
     force: bool = False
+    from_index_options: Mapping[str, Any] = field(default_factory=dict)
+    index_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class ConvertedIndex:
 def convert_index(task: IndexTask) -> ConvertedIndex:
     """Write an index by another plugin, and compare all windows of both; it is complete or absent.
 
-    One of the same plugin that is a file is copied.
+    One of the same plugin that is a file is copied, unless options say how it is read.
 
     Raises:
         OutputExistsError: the target exists, without `force`.
@@ -89,8 +94,8 @@ def convert_index(task: IndexTask) -> ConvertedIndex:
         raise InputError(f"{task.target} cannot be written: there is no folder {Path(task.target).parent}; make it first")
     plugins = installed_plugins()
     builder = plugins.index_class(task.index)
-    with plugins.index(task.from_index, task.source) as old, task.store.opened() as store:
-        copied = task.from_index == task.index and Path(task.source).is_file()
+    with plugins.index(task.from_index, task.source, task.from_index_options) as old, task.store.opened() as store:
+        copied = task.from_index == task.index and not task.from_index_options and Path(task.source).is_file()
         rows = None if copied else rows_of_index(old, store, task.contigs)
         with scratch_folder(Path(task.target).parent, "convert-index") as scratch:
             draft = scratch / Path(task.target).name
@@ -98,7 +103,7 @@ def convert_index(task: IndexTask) -> ConvertedIndex:
                 shutil.copyfile(task.source, draft)
             else:
                 builder.build(str(draft), rows.batches(), old.tiling)
-            with plugins.index(task.index, str(draft)) as new:
+            with plugins.index(task.index, str(draft), task.index_options) as new:
                 notes = _compared(old, new, rows)
             for path in sorted(scratch.iterdir(), key=lambda path: path == draft):  # behind what was worked out from it
                 path.replace(Path(task.target).with_name(path.name))

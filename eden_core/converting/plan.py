@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from eden_core.contigs import CONTIGS
-from eden_core.converting.samples import StoreAt
 from eden_core.importing.folder import SOURCES
 from eden_core.manifest import MANIFEST, index_suffix
 from eden_core.runs import N_RUNS, SOFT_MASKED
 from eden_core.splitting.reports import REPORT
 from eden_core.splitting.words import SPLITS
+from eden_core.store_at import StoreAt
 
 TABLES = (CONTIGS, *(f"{split}.parquet" for split in SPLITS), N_RUNS, SOFT_MASKED, SOURCES, REPORT)
 """names of the files of a data folder that are carried over, beside the tables of further indexes"""

@@ -2,13 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import repeat, zip_longest
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,29 +19,10 @@ from eden_core.converting.table_rows import TableRows
 from eden_core.digests import ContigDigests
 from eden_core.errors import FormatError, InputError, NotSupportedError
 from eden_core.interfaces import SequenceStore
-from eden_core.plugins import installed_plugins
 from eden_core.sorting import rebatched
+from eden_core.store_at import StoreAt
 
 _DIGEST_BYTES = 16
-
-
-@dataclass(frozen=True)
-class StoreAt:
-    """A store by name, as a task carries it.
-
-    Attributes:
-        name: of the store plugin.
-        location: where the store lies.
-        options: of the plugin.
-    """
-
-    name: str
-    location: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def opened(self) -> SequenceStore:
-        """Return the store."""
-        return installed_plugins().store(self.name, self.location, self.options)
 
 
 @dataclass(frozen=True)

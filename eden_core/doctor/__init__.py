@@ -1,7 +1,8 @@
 """Looking a data folder and a machine over before a training job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 
@@ -11,7 +12,7 @@ from eden_core.doctor.findings import Finding, Job, Level
 from eden_core.doctor.indexes import IndexTally, letter_findings, read_finding, row_findings, sample_findings, table_findings
 from eden_core.doctor.machine import machine_findings
 from eden_core.doctor.shards import LONG_CONTIG, ShardTally, shard_findings, tally_shards
-from eden_core.errors import EdenError, FormatError, InputError, NotSupportedError, ShardNotFoundError
+from eden_core.errors import EdenError, FormatError, InputError, NotSupportedError, PluginOptionError, ShardNotFoundError
 from eden_core.interfaces import ExecutorFactory, SequenceStore, WindowIndex
 from eden_core.manifest import index_place
 from eden_core.tiling import DEFAULT_WINDOW_SIZE
@@ -20,7 +21,14 @@ _NAMED = 5
 
 
 def examine(
-    folder: str | Path, job: Job, executor: ExecutorFactory, *, store: str = "sqlite-shards", index: str = "sqlite"
+    folder: str | Path,
+    job: Job,
+    executor: ExecutorFactory,
+    *,
+    store: str = "sqlite-shards",
+    index: str = "sqlite",
+    store_options: Mapping[str, Any] | None = None,
+    index_options: Mapping[str, Any] | None = None,
 ) -> Iterator[Finding]:
     """Yield what there is to say of a data folder and this machine before a job; no base is read.
 
@@ -33,15 +41,18 @@ def examine(
         executor: where the headers of many shards are looked at.
         store: name of the store plugin.
         index: name of the index plugin.
+        store_options: options of the store.
+        index_options: options of the indexes.
 
     Raises:
         InputError: there is no such folder.
+        PluginOptionError: a plugin has no such option, or needs another.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected the data folder that training reads, with shards and indexes")
-    opened = opened_store(store, str(folder), None)
-    indexes, broken = _indexes(folder, index)
+    opened = opened_store(store, str(folder), store_options)
+    indexes, broken = _indexes(folder, index, index_options)
     sizes = [found.tiling.window_size for found in indexes.values()]
     seq_length = job.seq_length or max(sizes, default=DEFAULT_WINDOW_SIZE)
     yield from machine_findings(folder, job, seq_length, getattr(opened, "max_open_files", 0))
@@ -57,12 +68,14 @@ def examine(
     yield from _windows(indexes, opened, None if isinstance(samples, Finding) else samples, tally, job)
 
 
-def _indexes(folder: Path, index: str) -> tuple[dict[str, WindowIndex], list[Finding]]:
+def _indexes(folder: Path, index: str, options: Mapping[str, Any] | None) -> tuple[dict[str, WindowIndex], list[Finding]]:
     opened, findings = {}, []
     for split, place in index_paths(dict.fromkeys(("train", "validation", "test")), str(folder), index).items():
         try:
             if place is not None:
-                opened[split] = opened_index(index, place, None)
+                opened[split] = opened_index(index, place, options)
+        except PluginOptionError:
+            raise
         except EdenError as error:
             findings.append(Finding(Level.ERROR, f"{split} index", str(error)))
     if not opened and not findings:

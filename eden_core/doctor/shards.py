@@ -9,8 +9,8 @@ from eden_core.amounts import size_text
 from eden_core.doctor.findings import Finding, Level
 from eden_core.errors import EdenError, NotSupportedError
 from eden_core.interfaces import ExecutorFactory, SequenceStore, ShardState
-from eden_core.plugins import installed_plugins
-from eden_core.tasks import absolute, run_tasks
+from eden_core.store_at import StoreAt
+from eden_core.tasks import run_tasks
 
 SHARDS_A_TASK = 5_000
 _THREADS = 16
@@ -25,8 +25,7 @@ LONG_CONTIG = 50_000
 class ShardGroup:
     """Shards to look at."""
 
-    store: str
-    location: str
+    store: StoreAt
     samples: tuple[str, ...]
 
 
@@ -68,7 +67,7 @@ def tally_shards(store: SequenceStore, samples: list[str], executor: ExecutorFac
         NotSupportedError: the store has no state of shards.
     """
     parts = [tuple(samples[first : first + SHARDS_A_TASK]) for first in range(0, len(samples), SHARDS_A_TASK)]
-    groups = [ShardGroup(store.name, absolute(store.location), part) for part in parts]
+    groups = [ShardGroup(StoreAt.of(store), part) for part in parts]
     tally = ShardTally()
     if len(groups) < 2:
         for group in groups:
@@ -83,7 +82,7 @@ def tally_shards(store: SequenceStore, samples: list[str], executor: ExecutorFac
 
 def tally_group(group: ShardGroup) -> ShardTally:
     """Look at some shards, with threads: a task."""
-    parts = (ShardGroup(group.store, group.location, group.samples[i::_THREADS]) for i in range(_THREADS))
+    parts = (ShardGroup(group.store, group.samples[i::_THREADS]) for i in range(_THREADS))
     tally = ShardTally()
     with ThreadPoolExecutor(_THREADS) as threads:
         for found in threads.map(_tally_part, parts):
@@ -94,7 +93,7 @@ def tally_group(group: ShardGroup) -> ShardTally:
 def _tally_part(group: ShardGroup) -> ShardTally:
     """Look at shards one by one, with a store of one's own: a store serves one thread at a time."""
     tally = ShardTally()
-    with installed_plugins().store(group.store, group.location) as store:
+    with group.store.opened() as store:
         for sample in group.samples:
             state = _state(store, sample)
             tally.shards += 1

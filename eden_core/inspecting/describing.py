@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from eden_core.next_steps import data_module_call, precompute_command
 from eden_core.runs import read_runs
 from eden_core.splitting.reports import read_report
 from eden_core.splitting.words import SPLITS
+from eden_core.store_at import StoreAt
 from eden_core.window_lengths import LengthSource
 
 _FEW = 40
@@ -48,6 +49,7 @@ class Lookup:
         sequence_db_dir: where the store lies, if not beside the index.
         contigs: table with the lengths of contigs, if not beside the index.
         all_shards: whether the contigs of every shard are listed.
+        store_options, index_options: options of the plugins.
     """
 
     store: str = "sqlite-shards"
@@ -55,10 +57,17 @@ class Lookup:
     sequence_db_dir: str | None = None
     contigs: str | None = None
     all_shards: bool = False
+    store_options: Mapping[str, Any] = field(default_factory=dict)
+    index_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def dataset_options(self) -> dict[str, Any]:
+        """Return the options of the plugins that are given, as a dataset takes them."""
+        given = {"store_options": self.store_options, "index_options": self.index_options}
+        return {name: dict(options) for name, options in given.items() if options}
 
     def opened_store(self, beside: Path) -> SequenceStore:
         """Return the store of what lies in a folder."""
-        return opened_store(self.store, self.sequence_db_dir or str(beside), None)
+        return opened_store(self.store, self.sequence_db_dir or str(beside), self.store_options)
 
 
 @dataclass(frozen=True)
@@ -193,7 +202,7 @@ def _shard(one: Recognized, lookup: Lookup) -> Description:
         note = f"no store finds it here: it belongs at DIR/{wanted}/glm_dataset_{wanted}.sqlite, and DIR is the store"
         return Description(one.kind, str(one.path), size, {"note": note})
     place = one.path.absolute().parents[1]
-    with opened_store(lookup.store, str(place), None) as store:
+    with opened_store(lookup.store, str(place), lookup.store_options) as store:
         facts = {"sample": sample} | shard_facts(store, sample)
         contigs = listed_contigs(store, [sample])
     command = shlex.join(["eden", "optimize" if "slow" in facts else "inspect", str(place)])
@@ -202,7 +211,7 @@ def _shard(one: Recognized, lookup: Lookup) -> Description:
 
 def _index(one: Recognized, lookup: Lookup) -> Description:
     plugin = lookup.index or one.facts["plugin"]
-    with opened_index(plugin, str(one.path), None) as index, lookup.opened_store(one.path.parent) as store:
+    with opened_index(plugin, str(one.path), lookup.index_options) as index, lookup.opened_store(one.path.parent) as store:
         listed = lookup.all_shards or has_few_shards(store)
         report = inspect_index(LengthSource(index, store, lookup.contigs), ask_store=listed)
         facts = {"of": _REGIONS_INDEXED} if "start" in next(iter(index.contigs())).schema.names else {}
@@ -213,7 +222,7 @@ def _index(one: Recognized, lookup: Lookup) -> Description:
     given = {"sequence_db_dir": elsewhere or folder, "train_window_db_path": path}
     given = {"data_dir": folder} if split in SPLITS and elsewhere is None else given
     named = _store_named(Path(elsewhere or folder), lookup)
-    call = data_module_call(**given, store=named, index=plugin, seq_length=window_size)
+    call = data_module_call(**given, store=named, index=plugin, seq_length=window_size, **lookup.dataset_options())
     return Description(one.kind, path, report.bytes, facts, report, following=(call,))
 
 
@@ -332,10 +341,10 @@ def _of_data(path: Path, kinds: set[str], lookup: Lookup) -> Iterator[str]:
         plugin = lookup.index or index_plugin(path)
         place = next((place for place in (index_place(path, split, plugin) for split in SPLITS) if place.exists()), None)
         if place is not None:
-            with opened_index(plugin, str(place), None) as index:
+            with opened_index(plugin, str(place), lookup.index_options) as index:
                 window_size = index.tiling.window_size
-            store = _store_named(path, lookup)
-            yield data_module_call(data_dir=str(path), store=store, index=plugin, seq_length=window_size)
+            made = {"store": _store_named(path, lookup), "index": plugin, "seq_length": window_size}
+            yield data_module_call(data_dir=str(path), **made, **lookup.dataset_options())
         yield shlex.join(["eden", "doctor", str(path)])
     elif Kind.SPLIT in kinds:
         for split in SPLITS:
@@ -344,7 +353,8 @@ def _of_data(path: Path, kinds: set[str], lookup: Lookup) -> Iterator[str]:
     elif Kind.CONTIGS in kinds:
         yield shlex.join(["eden", "split", str(path / CONTIGS), "--out", str(path)])
     elif Kind.STORE in kinds:
-        yield shlex.join(["eden", "contigs", "--store", lookup.store, str(path)])
+        store = StoreAt(lookup.store, str(path), lookup.store_options)
+        yield shlex.join(["eden", "contigs", *store.words(), store.location])
     if Kind.RUN in kinds:
         yield shlex.join(["eden", "replay", "--run", str(path), "--step", "N"])
 

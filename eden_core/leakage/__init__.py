@@ -37,9 +37,9 @@ from eden_core.leakage.kmers import K
 from eden_core.leakage.pairs import WORST, LeakingPair, pairs_of
 from eden_core.leakage.sketches import FEWEST, REACH, Found, Sketch, opened_sketch
 from eden_core.mixing import key_of, mix
-from eden_core.plugins import installed_plugins
 from eden_core.splitting.reading import Rows, bases_of, read_stretches, split_rows
 from eden_core.splitting.words import SPLITS
+from eden_core.store_at import StoreAt
 from eden_core.tasks import absolute, run_tasks
 
 __all__ = ["MOST_HELD_OUT", "Leakage", "Overlap", "Progress", "check_leakage"]
@@ -113,6 +113,7 @@ def check_leakage(
     sequence_db_dir: str | Path,
     factory: ExecutorFactory,
     *,
+    store_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Leakage:
     """Compare validation and test with training, and test with validation.
@@ -126,6 +127,7 @@ def check_leakage(
         store: name of the store plugin that has the bases.
         sequence_db_dir: where the store lies.
         factory: where the tasks run.
+        store_options: options of the store.
         progress: told how far it is.
 
     Raises:
@@ -137,13 +139,14 @@ def check_leakage(
         raise InputError(f"leakage is looked for between splits, and there is only {' and '.join(tables) or 'none'}")
     held_out = list(tables)[1:] if "train" in tables else list(tables)[-1:]
     others = list(tables)[:-1]
+    place = StoreAt(store, absolute(sequence_db_dir), store_options or {})
     with tempfile.TemporaryDirectory(prefix=".leakage-", dir=Path(tables[held_out[0]]).parent) as folder:
         rows = _HeldOut({name: tables[name] for name in held_out})
-        with installed_plugins().store(store, str(sequence_db_dir)) as opened:
+        with place.opened() as opened:
             sketch = Sketch.write(Path(folder), rows.rows, read_stretches(opened, rows.rows, K - 1))
         firsts = {other: rows.first_window(SPLITS[SPLITS.index(other) + 1 :]) for other in others}
         tasks = [
-            _Task(tables[other], other, store, absolute(sequence_db_dir), folder, firsts[other], *part)
+            _Task(tables[other], other, place, folder, firsts[other], *part)
             for other in others
             for part in _parts(tables[other])
         ]
@@ -204,8 +207,7 @@ class _Task:
 
     table: str
     split: str
-    store: str
-    sequence_db_dir: str
+    store: StoreAt
     folder: str
     first_window: int
     first: int
@@ -250,7 +252,7 @@ def _search(tasks: list[_Task], factory: ExecutorFactory, progress: Progress) ->
 def _compare(task: _Task) -> Found:
     sketch = opened_sketch(task.folder)
     found = []
-    with installed_plugins().store(task.store, task.sequence_db_dir) as store:
+    with task.store.opened() as store:
         for rows in split_rows(task.table, task.first, task.stop):
             part = rows
             if task.skip or task.bases < int(rows.lengths.sum()):

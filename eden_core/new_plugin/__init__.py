@@ -1,33 +1,22 @@
 """`eden new-plugin`: a complete package for a plugin of one's own, which works as it stands and is made to be edited."""
 
 import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
 
 from eden_core.atomic import made_folder
-from eden_core.errors import OutputExistsError
+from eden_core.errors import ConfigurationError, OutputExistsError
 from eden_core.hookspecs import INTERFACE_VERSION
 from eden_core.new_plugin.names import PluginNames
 
+_REQUIRED = ["eden-core>=0.1", "numpy>=2.0"]
 
-@dataclass(frozen=True)
-class _Kind:
-    description: str
-    requirements: tuple[str, ...] = ("eden-core>=0.1", "numpy>=2.0")
-
-
-_WITH_ARROW = ("eden-core>=0.1", "numpy>=2.0", "pyarrow>=20")
-
-KINDS = {
-    "store": _Kind("An Eden store of Arrow files, one a sample", _WITH_ARROW),
-    "index": _Kind("An Eden index with a row for each run of windows", _WITH_ARROW),
-    "transform": _Kind("An Eden transform that lowers the loss weight of soft-masked bases"),
-}
-"""the kinds of plugin that there are templates for"""
+KINDS = {"store": [*_REQUIRED, "pyarrow>=20"], "index": [*_REQUIRED, "pyarrow>=20"], "transform": _REQUIRED}
+"""the kinds of plugin that there are templates for, each with what its package requires"""
 
 
 def write_plugin(name: str, kind: str, out: Path | None = None) -> tuple[PluginNames, Path]:
@@ -50,13 +39,20 @@ def write_plugin(name: str, kind: str, out: Path | None = None) -> tuple[PluginN
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already; give the folder of the new package with --out")
     contents = dict(_contents(names, kind))
+    try:
+        _write(contents, folder)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be made: {error.strerror}; give another place with --out") from error
+    return names, folder
+
+
+def _write(contents: Mapping[str, str], folder: Path) -> None:
     with made_folder(folder.parent), TemporaryDirectory(prefix=".new-plugin-", dir=folder.parent) as draft:
         made = Path(draft, "package")
         for path, text in contents.items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             (made / path).write_text(text, encoding="utf-8")
         made.rename(folder)
-    return names, folder
 
 
 def _contents(names: PluginNames, kind: str) -> Iterator[tuple[str, str]]:
@@ -67,8 +63,8 @@ def _contents(names: PluginNames, kind: str) -> Iterator[tuple[str, str]]:
         "package": names.package,
         "class_name": names.class_name,
         "interface": str(INTERFACE_VERSION),
-        "description": KINDS[kind].description,
-        "requirements": str(list(KINDS[kind].requirements)).replace("'", '"'),
+        "kind": kind,
+        "requirements": json.dumps(KINDS[kind]),
     }
     module = f"{kind}/module.py"
     names.check_class(_imported(_filled(module, words | {"class_name": "Plugin"})))

@@ -2,11 +2,13 @@
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,6 +23,7 @@ from eden_core.scratch import scratch_folder
 from eden_core.sequence_columns import samples_of
 from eden_core.splitting.reports import REPORT
 from eden_core.splitting.words import SPLITS
+from eden_core.store_at import StoreAt
 from eden_core.tasks import absolute, run_tasks
 from eden_core.tiling import Tiling
 from eden_core.verifying.grouping import group_count, group_of, only_sample, with_samples, write_groups
@@ -29,6 +32,7 @@ from eden_core.verifying.ordered_rows import ordered_rows, read_columns, read_th
 from eden_core.verifying.problems import Problem, Problems
 from eden_core.verifying.shards import CONTIG_ROWS, RUN_TABLES, GroupResult, GroupTask, check_group, relisted
 from eden_core.verifying.splits import check_splits
+from eden_core.verifying.tilings import differing, same_cuts, told
 
 __all__ = ["Progress", "Verification", "verify"]
 
@@ -73,6 +77,8 @@ def verify(
     contigs: str | Path | None = None,
     store: str = "sqlite-shards",
     index: str = "sqlite",
+    store_options: Mapping[str, Any] | None = None,
+    index_options: Mapping[str, Any] | None = None,
     samples: int | None = None,
     sample_share: float | None = None,
     progress: Progress | None = None,
@@ -85,6 +91,8 @@ def verify(
         contigs: the table of contigs; None: `contigs.parquet` in the folder.
         store: name of the store plugin.
         index: name of the index plugin.
+        store_options: options of the store.
+        index_options: options of the indexes.
         samples: how many samples are read; of the others only what is cheap is checked. None: all.
         sample_share: the same as a share of all samples, 0 to 1.
         progress: told how far it is.
@@ -92,25 +100,27 @@ def verify(
     Raises:
         InputError: there is no such folder or table, or a table cannot be read.
         ConfigurationError: `samples` and `sample_share` are both given, or out of their range.
+        PluginOptionError: a plugin has no such option, or needs another.
     """
     started = time.perf_counter()
     folder = Path(absolute(data_dir))
     table = folder / CONTIGS if contigs is None else Path(absolute(contigs))
-    _check_arguments(folder, table, store, samples, sample_share)
-    run = _Run(folder, table, store, index, factory, progress or (lambda _done, _total: None))
+    place = StoreAt(store, str(folder), store_options or {})
+    _check_arguments(folder, table, place, samples, sample_share)
+    run = _Run(table, place, index, index_options or {}, factory, progress or (lambda _done, _total: None))
     run.check(lambda count: _wanted(count, samples, sample_share))
     run.result.problems = run.problems.listed()
     run.result.seconds = time.perf_counter() - started
     return run.result
 
 
-def _check_arguments(folder: Path, table: Path, store: str, samples: int | None, share: float | None) -> None:
+def _check_arguments(folder: Path, table: Path, store: StoreAt, samples: int | None, share: float | None) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; expected one with shards and {CONTIGS}, as eden import writes it")
     if not table.is_file():
         raise InputError(
             f"{table}: there is no such table of contigs, so nothing says what the shards should hold. Of shards that were not "
-            f"imported it is made by: eden contigs --store {store} {folder} --digests"
+            f"imported it is made by: {shlex.join(['eden', 'contigs', *store.words(), str(folder), '--digests'])}"
         )
     if samples is not None and share is not None:
         raise ConfigurationError("give either --samples or --sample-share, not both")
@@ -123,13 +133,22 @@ def _wanted(count: int, samples: int | None, share: float | None) -> int:
 
 
 class _Run:
-    def __init__(self, folder: Path, table: Path, store: str, index: str, factory: ExecutorFactory, progress: Progress) -> None:
+    def __init__(
+        self,
+        table: Path,
+        store: StoreAt,
+        index: str,
+        index_options: Mapping[str, Any],
+        factory: ExecutorFactory,
+        progress: Progress,
+    ) -> None:
         self.result, self.problems = Verification(), Problems()
-        self._folder, self._table, self._store, self._index = folder, table, store, index
+        self._folder, self._table, self._store = Path(store.location), table, store
+        self._index, self._index_options = index, index_options
         self._factory, self._progress = factory, progress
         self._suffix = f"_windows{index_suffix(index)}"
         self._columns, self._unreadable = read_columns(table), set[Path]()
-        self._relist, self._remedies = relisted(store, str(folder), str(table)), Remedies(folder, table)
+        self._relist, self._remedies = relisted(store, str(table)), Remedies(self._folder, table)
 
     def check(self, wanted: Callable[[int], int]) -> None:
         if "digest" not in self._columns:
@@ -141,7 +160,7 @@ class _Run:
         self._check_shards_and_indexes(wanted)
 
     def _check_shards_and_indexes(self, wanted: Callable[[int], int]) -> None:
-        with installed_plugins().store(self._store, str(self._folder)) as store:
+        with self._store.opened() as store:
             try:
                 present = sorted(store.samples(), key=os.fsencode)
             except FormatError as error:
@@ -189,15 +208,15 @@ class _Run:
             self.problems.extend(result.problems.listed())
             self._progress(done, len(tasks))
         if not self._compare_with_prepared(tilings):
-            self.result.notes += _differing({name: tilings[name] for name in sorted(tilings)})
+            self.result.notes += differing({name: tilings[name] for name in sorted(tilings)})
         self.result.notes.sort()
 
     def _compare_with_prepared(self, tilings: Mapping[str, Tiling | None]) -> bool:
         """Note indexes that are cut otherwise than `eden prepare` did; return whether it made the folder."""
         wanted = prepared_tiling(self._folder)
         for location, tiling in tilings.items():
-            if wanted is not None and tiling is not None and _cuts(tiling) != _cuts(wanted):
-                what = f"it has windows of {_told(tiling)}, and {MANIFEST} says {_told(wanted)}"
+            if wanted is not None and tiling is not None and not same_cuts(tiling, wanted):
+                what = f"it has windows of {told(tiling)}, and {MANIFEST} says {told(wanted)}"
                 table = location.removesuffix(self._suffix) + ".parquet"
                 self.problems.add("index-tiling", location, what, precompute_command(table, location, self._index, wanted))
         return wanted is not None
@@ -213,7 +232,7 @@ class _Run:
         for path in indexes:
             split = path.with_name(path.name.removesuffix(self._suffix) + ".parquet")
             table, whole = (split, True) if split.is_file() else (self._table, len(indexes) == 1)
-            checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split)))
+            checks.append(IndexCheck(str(path), self._index, str(table), whole, str(split), self._index_options))
         return checks
 
     def _contig_rows(self) -> Iterator[pa.RecordBatch]:
@@ -278,21 +297,3 @@ def _run_rows(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _evenly(samples: list[str], count: int) -> list[str]:
     return [samples[i * len(samples) // count] for i in range(count)] if samples else []
-
-
-def _cuts(tiling: Tiling) -> Tiling:
-    """Return the tiling without a reserve where that does nothing."""
-    return tiling if tiling.keep_tail else replace(tiling, reserve=0)
-
-
-def _told(tiling: Tiling) -> str:
-    tail = f", tails kept with a reserve of {tiling.reserve}" if tiling.keep_tail else ""
-    return f"{tiling.window_size} bases every {tiling.stride}, of {tiling.min_length} at least{tail}"
-
-
-def _differing(tilings: dict[str, Tiling | None]) -> list[str]:
-    shapes = {name: (t.window_size, t.stride) for name, t in tilings.items() if t is not None}
-    if len(set(shapes.values())) < 2:
-        return []
-    told = ", ".join(f"{Path(name).name} {size}/{stride}" for name, (size, stride) in shapes.items())
-    return [f"the indexes differ in window size/stride, which is meant seldom: {told}"]

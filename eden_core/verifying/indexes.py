@@ -1,10 +1,10 @@
 """Whether indexes have exactly the windows that their tilings give for the contigs of a table."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eden_core.cutting import Cut
 from eden_core.digests import ContigDigests
-from eden_core.errors import EdenError, InputError
+from eden_core.errors import ConfigurationError, EdenError, InputError, PluginOptionError
 from eden_core.interfaces import WindowIndex
 from eden_core.plugins import installed_plugins
 from eden_core.remedies import Remedies, precompute_command
@@ -32,6 +32,7 @@ class IndexCheck:
         table: the contigs it must be of.
         whole: whether it must have all contigs of the table; else it may have some.
         split: the table of its split, which it would be built from, whether it is there or not.
+        options: of the plugin.
     """
 
     location: str
@@ -39,6 +40,7 @@ class IndexCheck:
     table: str
     whole: bool
     split: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,16 +58,19 @@ def check_index(check: IndexCheck) -> IndexResult:
 
     Raises:
         InputError: the table cannot be read.
+        PluginOptionError, ConfigurationError: the options are not right.
     """
     result = IndexResult(Problems(), [])
     try:
-        with installed_plugins().index(check.plugin, check.location) as index:
+        with installed_plugins().index(check.plugin, check.location, check.options) as index:
             result.tiling, result.windows = index.tiling, len(index)
             index.check()
             _Windows(check, index, result).compare()
-    except InputError:  # not the index is at fault
+    except (InputError, PluginOptionError):  # not the index is at fault
         raise
     except EdenError as error:
+        if check.options and isinstance(error, ConfigurationError):
+            raise
         result.problems.add("damaged-index", check.location, str(error), _rebuild(check, result.tiling))
     return result
 

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from eden_core.contigs import SCHEMA
 from eden_core.errors import EdenError, NotSupportedError
 from eden_core.interfaces import SequenceStore
-from eden_core.plugins import installed_plugins
 from eden_core.remedies import Remedies
 from eden_core.runs import N_RUNS, SOFT_MASKED, Runs
 from eden_core.sequence_columns import samples_of
+from eden_core.store_at import StoreAt
 from eden_core.verifying.contents import Contents, contents_of
 from eden_core.verifying.grouping import Group
 from eden_core.verifying.ordered_rows import OrderedRows, first_value
@@ -32,7 +32,7 @@ class GroupTask:
 
     Attributes:
         data_dir: the data folder, where its tables lie.
-        store: name of the store plugin.
+        store: the store.
         contigs: the table of contigs.
         folder: where the rows of the tables lie, by group.
         group: number of the group.
@@ -43,7 +43,7 @@ class GroupTask:
     """
 
     data_dir: str
-    store: str
+    store: StoreAt
     contigs: str
     folder: str
     group: int
@@ -64,9 +64,9 @@ class GroupResult:
     problems: Problems = field(default_factory=Problems)
 
 
-def relisted(store: str, data_dir: str, contigs: str) -> str:
+def relisted(store: StoreAt, contigs: str) -> str:
     """Return the command that lists the contigs of shards as they are."""
-    return shlex.join(["eden", "contigs", "--store", store, data_dir, "--out", contigs, "--digests", "--force"])
+    return shlex.join(["eden", "contigs", *store.words(), store.location, "--out", contigs, "--digests", "--force"])
 
 
 def check_group(task: GroupTask) -> GroupResult:
@@ -74,7 +74,7 @@ def check_group(task: GroupTask) -> GroupResult:
     folder, result, remedies = Path(task.folder), GroupResult(), Remedies(task.data_dir, task.contigs)
     contigs = Group(folder, CONTIG_ROWS, task.group, task.only)
     runs = {table: Group(folder, table, task.group, task.only) for table in task.runs}
-    with installed_plugins().store(task.store, task.data_dir) as store:
+    with task.store.opened() as store:
         for sample in sorted({*contigs.samples, *(name for group in runs.values() for name in group.samples)}):
             found = {table: _RunsOfSample(group.rows(sample)) for table, group in runs.items()}
             check = _SampleCheck(task, store, sample, found, result, remedies)
@@ -95,7 +95,7 @@ class _SampleCheck:
         self._task, self._store, self._sample, self._runs, self._problems = task, store, sample, runs, result.problems
         self._result, self._damaged, self._remedies = result, False, remedies
         self._where = f"sample {sample}"
-        self._relist = relisted(task.store, task.data_dir, task.contigs)
+        self._relist = relisted(task.store, task.contigs)
 
     def run(self, rows: Iterator[pa.RecordBatch]) -> None:
         """Check the shard against the rows of its sample."""

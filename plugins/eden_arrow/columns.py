@@ -3,7 +3,7 @@
 import mmap
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,8 +48,8 @@ class Columns(ABC):
     def __init__(self, file: int, path: str, layout: Layout) -> None:
         self._file, self._path, self._layout = file, path, layout
 
-    def __del__(self) -> None:
-        os.close(self._file)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at the process's end `os` may be gone before this
+        close(self._file)
 
     @abstractmethod
     def blocks(self, name: str, blocks: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -332,6 +333,21 @@ def test_options_reach_the_plugin(install):
     install("acme-good", GOOD)
     store = load()[0].store("good", "/data", {"depth": 3})
     assert (store.location, store.depth, store.colour) == ("/data", 3, "red")
+
+
+def test_a_transform_may_have_a_location_among_its_options(install):
+    placed = CLASS.replace("def apply", "def __init__(self, location='here'):\n        self.location = location\n    def apply")
+    install("acme-placed", placed + "@hookimpl\ndef eden_transforms():\n    return [Fine]\n")
+    made = load()[0].transform("fine", {"location": "there"})
+    assert made.fingerprint() == "fine(location='there')"
+
+
+def test_the_warning_names_the_module_and_no_line_of_edens(install, tmp_path):
+    install("acme-broken", "import no_such_module\n")
+    script = "from eden_core import installed_plugins; installed_plugins()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True).stderr
+    assert re.fullmatch(r"acme_broken_\S+:1: PluginWarning: Eden plugin left out: acme-broken .*no_such_module'\n", said), said
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones(install):

@@ -9,7 +9,7 @@ from plain import write_seed_index, write_seed_shard
 from typer.testing import CliRunner
 
 from eden_core.cli import convert
-from eden_core.errors import ConfigurationError
+from eden_core.errors import ConfigurationError, PluginOptionError
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def invoke():
 
 def test_the_summary_of_a_folder(invoke, tmp_path):
     folder, out = make_folder(tmp_path / "data"), tmp_path / "out"
-    lines = invoke(folder, out, "--store", "sqlite-shards", "--store-option", "max_open_files=7").stdout.splitlines()
+    lines = invoke(folder, out, "--store", "sqlite-shards", "--store-options", '{"max_open_files": 7}').stdout.splitlines()
     assert lines[0] == str(out)
     assert [line.split()[:2] for line in lines[1:4]] == [
         ["samples", "3"],
@@ -32,7 +32,7 @@ def test_the_summary_of_a_folder(invoke, tmp_path):
     assert lines[-1] == (f"next: EdenDataModule(data_dir={str(out)!r}, seq_length=512, store_options={{'max_open_files': 7}})")
     assert bases_of(out) == bases_of(folder)
     assert json.loads((out / "conversion.json").read_text())["plan"]["to"]["options"] == {"max_open_files": 7}
-    again = invoke(folder, out, "--store", "sqlite-shards", "--store-option", "max_open_files=7").stdout.splitlines()
+    again = invoke(folder, out, "--store", "sqlite-shards", "--store-options", '{"max_open_files": 7}').stdout.splitlines()
     assert again[0] == f"{out}: was converted already"
 
 
@@ -50,7 +50,7 @@ def test_an_index_alone(invoke, tmp_path):
     ("arguments", "message"),
     [
         (["--store", "sqlite-shards", "--contigs", "x.parquet"], "--contigs go with an index, and .* is a folder"),
-        (["--store", "sqlite-shards", "--store-option", "suffix"], "--store-option is 'suffix'; expected KEY=VALUE"),
+        (["--index", "sqlite", "--index-options", '{"io": "pread"}'], "--index-options go with an index, and .* is a folder"),
         ([], "nothing says what to convert to"),
     ],
 )
@@ -67,6 +67,15 @@ def test_wrong_options_of_an_index(invoke, tmp_path, arguments, message):
         invoke(tmp_path / "w.db", tmp_path / "out", *arguments)
 
 
-def test_values_that_are_json_are_read_as_such():
-    options = convert._options("--store-option", ["a=1", "b=true", "c=.txt", "d=x=y"])
-    assert options == {"a": 1, "b": True, "c": ".txt", "d": "x=y"}
+def test_options_of_indexes_say_how_they_are_read(invoke, tmp_path):
+    bases = {"B__X-S1__c": "ACGT" * 30}
+    write_seed_shard(tmp_path, "S1", bases)
+    write_seed_index(tmp_path / "old.db", {contig: len(letters) for contig, letters in bases.items()}, 64, 48)
+    assert invoke(tmp_path / "old.db", tmp_path / "w.arrow", "--index", "arrow").exit_code == 0
+    other = "--from-index-options", '{"window_size": 32, "stride": 16}'
+    assert invoke(tmp_path / "w.arrow", tmp_path / "new.db", "--index", "sqlite", *other).exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM window_mappings").fetchone() == (6,)
+    with pytest.raises(PluginOptionError, match="index 'arrow' has no option oi"):
+        invoke(tmp_path / "old.db", tmp_path / "v.arrow", "--index", "arrow", "--index-options", '{"oi": 1}')
+    assert not (tmp_path / "v.arrow").exists()

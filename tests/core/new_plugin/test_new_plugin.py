@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eden_core.errors import ConfigurationError, OutputExistsError
+from eden_core.errors import ConfigurationError, FormatError, OutputExistsError
 from eden_core.new_plugin import KINDS, write_plugin
 
 
@@ -54,6 +54,20 @@ def test_what_exists_is_left_alone(tmp_path, exists):
     with pytest.raises(OutputExistsError, match="eden-my-own exists already; .* --out"):
         write_plugin("my-own", "store", tmp_path / "eden-my-own")
     assert [path.name for path in tmp_path.iterdir()] == ["eden-my-own"]
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given():
+    with pytest.raises(ConfigurationError, match=r"^/proc/foo cannot be made: .*; give another place with --out$"):
+        write_plugin("my-own", "store", Path("/proc/foo"))
+
+
+def test_an_index_that_is_none_says_so_once(tmp_path, monkeypatch):
+    _, folder = write_plugin("my-own", "index", tmp_path / "made")
+    monkeypatch.syspath_prepend(folder)
+    (tmp_path / "w.my-own").write_bytes(b"no Arrow file" * 9)
+    with pytest.raises(FormatError, match=r"w\.my-own is damaged \(Not an Arrow file\): build it again$"):
+        import_module("eden_my_own").MyOwn(str(tmp_path / "w.my-own"))
+    sys.modules.pop("eden_my_own")
 
 
 def test_a_class_that_its_module_imports_is_refused_and_nothing_written(tmp_path):

@@ -306,3 +306,18 @@ def test_a_killed_build_leaves_nothing_that_opens(tmp_path, moment):
     subprocess.run([sys.executable, "-c", BUILD, str(path), "never"], env=os.environ, check=True)
     assert [left.name for left in tmp_path.iterdir()] == ["w.arrow"]
     assert len(ArrowIndex(str(path))) == 36
+
+
+KEPT = """
+import sys, numpy as np
+from eden_arrow.index import ArrowIndex
+np.kept = ArrowIndex(sys.argv[1], io=sys.argv[2])
+np.kept.lookup(np.arange(1))
+"""
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+def test_a_process_that_ends_without_closing_ends_quietly(built, io):
+    command = [sys.executable, "-c", KEPT, built(CONTIGS, TILING), io]
+    ended = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
