@@ -247,6 +247,7 @@ def check_page(page: Path) -> None:
                 runner.run(part)
 
 
+@pytest.mark.timeout(400)  # pages start many processes
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in REPLAYED], ids=name_of)
 def test_every_block_works(folder, page):
     check_page(page)
