@@ -27,7 +27,8 @@ GZIP = b"\x1f\x8b"
 _HEADER = struct.Struct("<2sBB6xH2sHH")
 _PAIR = np.dtype([("compressed", "<u8"), ("uncompressed", "<u8")])
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_PIECE = 1 << 20
+_BLOCK = 1 << 16
+"""bytes that a block has at most, compressed and uncompressed"""
 
 
 def is_bgzip(head: bytes) -> bool:
@@ -75,19 +76,26 @@ def write_gzi(path: Path, pairs: NDArray[np.void]) -> None:
         draft.write_bytes(struct.pack("<Q", pairs.size) + pairs.tobytes())
 
 
-def read_gzi(path: Path) -> NDArray[np.void]:
-    """Return what an index says, mapped.
+def read_gzi(path: Path, file: PlainFile) -> NDArray[np.void]:
+    """Return what the index of a file says, mapped.
 
     Raises:
-        FormatError: it is no such index, or cut short.
+        FormatError: it is no such index, or cut short, or that of another file.
     """
-    with path.open("rb") as file:
-        head = file.read(8)
+    with path.open("rb") as opened:
+        head = opened.read(8)
     size = path.stat().st_size - 8
     count = struct.unpack("<Q", head)[0] if size >= 0 else -1
     if size != count * _PAIR.itemsize:
         raise FormatError(f"{path} is no index of bgzip's blocks, or cut short: remove it, and it is made anew")
-    return np.memmap(path, _PAIR, "r", 8) if count else np.empty(0, _PAIR)
+    pairs: NDArray[np.void] = np.memmap(path, _PAIR, "r", 8) if count else np.empty(0, _PAIR)
+    zero = np.zeros(1, np.uint64)
+    # Differences below zero wrap around, so that they are too large as well.
+    compressed, uncompressed = (np.diff(pairs[name], prepend=zero) for name in ("compressed", "uncompressed"))
+    wrong = (compressed < 1) | (compressed > _BLOCK) | (uncompressed > _BLOCK)
+    if wrong.any() or (count and int(pairs["compressed"][-1]) >= file.size):
+        raise FormatError(f"{path} is not the index of {file.path}, which has no such blocks")
+    return pairs
 
 
 class BgzipFile:

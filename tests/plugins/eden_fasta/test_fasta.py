@@ -115,6 +115,30 @@ def test_bgzip_that_is_damaged_is_refused(bgzip):
         whole(FastaStore(str(bgzip)))
 
 
+OTHER_BLOCKS = {
+    "of a longer file": lambda pairs, size: [(size + 1_000, 5)],
+    "behind its end": lambda pairs, size: [(2**63 + 5, 5)],
+    "of the empty block at the end": lambda pairs, size: [(size - 28, 5)],
+    "of some blocks": lambda pairs, size: pairs[1::2],
+}
+
+
+@pytest.mark.parametrize("blocks", OTHER_BLOCKS.values(), ids=OTHER_BLOCKS)
+def test_an_index_of_other_blocks_is_made_anew(tmp_path, blocks):
+    pysam = pytest.importorskip("pysam")
+    bases, path = BASES * 20, tmp_path / "x.fa.gz"
+    pysam.tabix_compress(str(write_fasta(tmp_path / "x.fa", {"chr1": bases})), str(path))
+    FastaStore(str(path)).fingerprint()
+    gzi = Path(f"{path}.gzi")
+    right = gzi.read_bytes()
+    pairs = np.frombuffer(right[8:], "<u8").reshape(-1, 2).tolist()
+    wrong = np.array(blocks(pairs, path.stat().st_size), "<u8")
+    gzi.write_bytes(np.uint64(len(wrong)).tobytes() + wrong.tobytes())
+    Path(f"{path}{TABLE_SUFFIX}").unlink()
+    assert whole(FastaStore(str(path)), ["chr1"]) == {"chr1": bases}
+    assert gzi.read_bytes() == right
+
+
 def test_without_pysam_the_error_says_what_to_install(bgzip):
     code = (
         "import sys; sys.modules['pysam'] = None\nfrom eden_fasta.stores import FastaStore\n"
@@ -336,3 +360,19 @@ def test_a_file_that_changed_while_it_is_read_is_closed(genome):
             write_fasta(genome, changed)
             assert whole(store, changed) == changed
         assert count_open_files() <= before + 1
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_indexed_anew(genome, monkeypatch):
+    FastaStore(str(genome)).fingerprint()
+    changed, opened = {"chr2": BASES[:900]}, FastaStore.open_file
+
+    def open_late(store, path):
+        if not Path(f"{genome}.old").exists():
+            genome.rename(f"{genome}.old")
+            write_fasta(genome, changed, 50)
+        return opened(store, path)
+
+    monkeypatch.setattr(FastaStore, "open_file", open_late)
+    store = FastaStore(str(genome))
+    store.fingerprint()
+    assert whole(store, changed) == changed
