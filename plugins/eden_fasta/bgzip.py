@@ -59,7 +59,7 @@ def block_starts(file: PlainFile, first: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def found_blocks(file: PlainFile) -> NDArray[np.void]:
-    """Return where all blocks of a file but the first begin.
+    """Return where all blocks of a file begin that have bytes, but the first.
 
     Raises:
         FormatError: the file is damaged, or cut short.
@@ -67,7 +67,12 @@ def found_blocks(file: PlainFile) -> NDArray[np.void]:
     found = np.array(list(block_starts(file)), np.uint64).reshape(-1, 2)
     pairs = np.zeros(max(0, len(found) - 1), _PAIR)
     pairs["compressed"], pairs["uncompressed"] = found[1:, 0], np.cumsum(found[:-1, 1], dtype=np.uint64)
-    return pairs
+    return with_bytes(pairs, int(found[:, 1].sum()))
+
+
+def with_bytes(pairs: NDArray[np.void], size: int) -> NDArray[np.void]:
+    """Return the pairs of blocks that have bytes, of a file of `size` bytes uncompressed: only such does samtools list."""
+    return pairs[np.diff(pairs["uncompressed"], append=np.uint64(size)) > 0]
 
 
 def write_gzi(path: Path, pairs: NDArray[np.void]) -> None:

@@ -120,7 +120,7 @@ class FastaFile(SequenceFile):
         if self._pairs is None:
             return
         pairs = bgzip.found_blocks(self._file)
-        if not np.array_equal(pairs, self._pairs):
+        if not np.array_equal(pairs, bgzip.with_bytes(self._pairs, self._bytes.size)):
             _log.info("%s%s is written anew: blocks begin elsewhere", self.path, bgzip.SUFFIX)
             self._bytes.close()
             self._bytes = self._indexed(self._file, pairs)

@@ -91,10 +91,15 @@ def test_bgzip_is_read(bgzip):
 def test_an_index_of_bgzip_is_used(bgzip):
     pysam = pytest.importorskip("pysam")
     FastaStore(str(bgzip)).fingerprint()
-    ours = {suffix: Path(f"{bgzip}{suffix}").read_bytes() for suffix in (".fai", ".gzi")}
+    indexes = [Path(f"{bgzip}{suffix}") for suffix in (".fai", ".gzi")]
+    ours = [index.read_bytes() for index in indexes]
+    for index in (*indexes, Path(f"{bgzip}{TABLE_SUFFIX}")):
+        index.unlink()
     pysam.faidx(str(bgzip))
-    assert ours[".fai"] == Path(f"{bgzip}.fai").read_bytes()
+    assert ours == [index.read_bytes() for index in indexes]
+    before = [index.stat().st_ino for index in indexes]
     assert whole(FastaStore(str(bgzip))) == SEQUENCES
+    assert before == [index.stat().st_ino for index in indexes]
 
 
 @pytest.mark.parametrize("cut", [1, 28, 60, 5_000])
@@ -376,3 +381,30 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_indexed_anew(genome, monk
     store = FastaStore(str(genome))
     store.fingerprint()
     assert whole(store, changed) == changed
+
+
+def test_what_an_index_lists_without_bases_is_left_out(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">empty\n>a\nACGT\n>none\n>b\nA\n>last\n")
+    ours = FastaStore(str(path)).fingerprint()
+    rows = ("empty\t0\t7\t0\t0", "a\t4\t10\t4\t5", "none\t0\t21\t0\t0", "b\t1\t24\t1\t2", "last\t0\t32\t0\t0")
+    Path(f"{path}.fai").write_text("\n".join(rows) + "\n")
+    Path(f"{path}{TABLE_SUFFIX}").unlink()
+    with FastaStore(str(path)) as store:
+        assert (listed(store), store.fingerprint()) == ([("a", 4), ("b", 1)], ours)
+    assert "none" in Path(f"{path}.fai").read_text()
+
+
+def test_an_index_of_other_lines_does_not_fit(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"a": b"ACGT" * 30 + b"AC"}, 40)
+    FastaStore(str(path)).fingerprint()
+    path.write_bytes(write_fasta(tmp_path / "y", {"a": b"ACGT" * 30 + b"AC"}, 41).read_bytes())
+    os.utime(path, ns=(1, 1))
+    assert whole(FastaStore(str(path)), ["a"]) == {"a": b"ACGT" * 30 + b"AC"}
+
+
+def test_an_id_may_begin_with_a_byte_order_mark(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"\ufeffa": b"ACGT", "b": b"A"})
+    for _ in range(2):  # the second time with an index
+        assert whole(FastaStore(str(path)), ["\ufeffa"]) == {"\ufeffa": b"ACGT"}
+        Path(f"{path}{TABLE_SUFFIX}").unlink()
