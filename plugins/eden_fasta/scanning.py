@@ -53,7 +53,8 @@ def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
         path: what messages call it.
 
     Raises:
-        FormatError: it is no FASTA, has no bases at all, or lines of a sequence differ in length; the message gives the line.
+        FormatError: it is no FASTA, has no bases at all, or lines of a sequence differ in length, or hold blanks; the message gives
+            the line.
     """
     scan, found = _Scan(path), False
     for block in _ended(blocks):
@@ -261,8 +262,8 @@ class _Scan:
                 what = "it follows one with fewer bases, or another line end (LF, or CR and LF), than the first of its sequence"
             raise self._error(
                 int(places[i]),
-                f"{what}: bases cannot be found in it. Write the file anew with lines of one length (such as with seqkit seq -w 80), or "
-                "import it (eden import)",
+                f"{what}: bases cannot be found in it. Write the file anew with lines of one length (such as with seqkit seq "
+                "-w 80), or import it (eden import)",
             )
 
     def _error(self, line: int, what: str) -> FormatError:

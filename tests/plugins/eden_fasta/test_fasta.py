@@ -408,3 +408,17 @@ def test_an_id_may_begin_with_a_byte_order_mark(tmp_path):
     for _ in range(2):  # the second time with an index
         assert whole(FastaStore(str(path)), ["\ufeffa"]) == {"\ufeffa": b"ACGT"}
         Path(f"{path}{TABLE_SUFFIX}").unlink()
+
+
+LISTS = {
+    "a file that is listed twice": (b"x.fa\n./x.fa\n", r"files\.txt lists .*x\.fa twice"),
+    "other text": (b"\xe9.fa\n", r"files\.txt is no list of files"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), LISTS.values(), ids=LISTS)
+def test_what_is_wrong_with_a_list_is_said(tmp_path, content, message):
+    write_fasta(tmp_path / "x.fa", {"a": b"A"})
+    (tmp_path / "files.txt").write_bytes(content)
+    with pytest.raises(errors.InputError, match=message):
+        FastaStore(str(tmp_path / "files.txt")).fingerprint()
