@@ -53,8 +53,8 @@ def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
         path: what messages call it.
 
     Raises:
-        FormatError: it is no FASTA, has no bases at all, or lines of a sequence differ in length, or hold blanks; the message gives
-            the line.
+        FormatError: it is no FASTA, has no bases at all, lines of a sequence differ in length, or they hold
+            blanks; the message gives the line.
     """
     scan, found = _Scan(path), False
     for block in _ended(blocks):
