@@ -120,7 +120,10 @@ class BgzipFile:
         self._lock = Lock()
         self._compressed, self._uncompressed = pairs["compressed"], pairs["uncompressed"]
         last = (int(self._compressed[-1]), int(self._uncompressed[-1])) if pairs.size else (0, 0)
-        self.size = last[1] + sum(size for _, size in block_starts(file, last[0]))
+        sizes = [size for _, size in block_starts(file, last[0])]
+        if np.count_nonzero(sizes) > 1:
+            raise FormatError(f"the index of {self.path} ends before its last block")
+        self.size = last[1] + sum(sizes)
         self._module = _pysam()
         self._opened: Any = None
 

@@ -125,11 +125,14 @@ OTHER_BLOCKS = {
     "behind its end": lambda pairs, size: [(2**63 + 5, 5)],
     "of the empty block at the end": lambda pairs, size: [(size - 28, 5)],
     "of some blocks": lambda pairs, size: pairs[1::2],
+    "of the first blocks": lambda pairs, size: pairs[:3],
+    "of none": lambda pairs, size: np.zeros((0, 2)),
 }
 
 
+@pytest.mark.parametrize("keep_table", [False, True])
 @pytest.mark.parametrize("blocks", OTHER_BLOCKS.values(), ids=OTHER_BLOCKS)
-def test_an_index_of_other_blocks_is_made_anew(tmp_path, blocks):
+def test_an_index_of_other_blocks_is_made_anew(tmp_path, blocks, keep_table):
     pysam = pytest.importorskip("pysam")
     bases, path = BASES * 20, tmp_path / "x.fa.gz"
     pysam.tabix_compress(str(write_fasta(tmp_path / "x.fa", {"chr1": bases})), str(path))
@@ -139,9 +142,10 @@ def test_an_index_of_other_blocks_is_made_anew(tmp_path, blocks):
     pairs = np.frombuffer(right[8:], "<u8").reshape(-1, 2).tolist()
     wrong = np.array(blocks(pairs, path.stat().st_size), "<u8")
     gzi.write_bytes(np.uint64(len(wrong)).tobytes() + wrong.tobytes())
-    Path(f"{path}{TABLE_SUFFIX}").unlink()
+    if not keep_table:
+        Path(f"{path}{TABLE_SUFFIX}").unlink()
     assert whole(FastaStore(str(path)), ["chr1"]) == {"chr1": bases}
-    assert gzi.read_bytes() == right
+    assert keep_table or gzi.read_bytes() == right
 
 
 def test_without_pysam_the_error_says_what_to_install(bgzip):
