@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.utils.data import Sampler
 
+from eden_core.assembly import whole_number
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.passes import Pass, Passes
@@ -90,8 +91,11 @@ class EdenBatchSampler(Sampler[RowBlock]):
         Args:
             batches: how many batches of this pass were used; None: all that were asked for, which are more than were handed out
                 where a plain DataLoader has workers.
+
+        Raises:
+            ConfigurationError: `batches` is no whole number from 0 on.
         """
-        return self._run.state(self._pass, self._asked if batches is None else batches)
+        return self._run.state(self._pass, self._asked if batches is None else whole_number("batches", batches, least=0))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a state was taken, with any number of ranks and any batch sizes.
@@ -104,7 +108,12 @@ class EdenBatchSampler(Sampler[RowBlock]):
         self._begin(loaded if self._run.batches(loaded) else self._run.after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin the next pass with this epoch, unless reading is within this epoch already."""
+        """Begin the next pass with this epoch, unless reading is within it already; only training has epochs.
+
+        Raises:
+            ConfigurationError: it is no whole number from 0 on.
+        """
+        epoch = self._run.epoch(epoch)
         within = self._pass.epoch if self._asked and not self._is_over() else None
         if epoch not in {self._next.epoch, within}:
             self._next = Pass(epoch)

@@ -91,9 +91,9 @@ def iterable_dataset(
         import datasets
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"iterable_dataset needs {error.name}: pip install datasets", name=error.name) from error
-    from eden_core.hugging_face_rows import StreamedRows
+    from eden_core.hugging_face_rows import StreamedDataset, StreamedRows
 
     if not isinstance(epochs, int) or epochs < 1:
         raise ConfigurationError(f"epochs is {epochs!r}; expected a whole number from 1 on")
     rows = StreamedRows(Passes(dataset, data_parallel=data_parallel, on_mismatch=on_mismatch), epochs)
-    return datasets.IterableDataset(rows, datasets.DatasetInfo(features=rows.features))
+    return StreamedDataset(rows, datasets.DatasetInfo(features=rows.features))

@@ -1,10 +1,10 @@
 """The examples of a stream, in the form that `datasets` iterates over: only to be imported where that is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from datasets import Features, List, Value
+from datasets import Features, IterableDataset, List, Value
 from datasets.iterable_dataset import _BaseExamplesIterable
 from numpy.typing import NDArray
 
@@ -18,6 +18,19 @@ _BLOCK_ROWS = 64
 _COUNTS = "token_counts"
 
 Example = dict[str, NDArray[np.int64]]
+
+
+class StreamedDataset(IterableDataset):  # type: ignore[misc] # datasets says nothing about types
+    """A stream that says so where a state is none of its own."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a state was taken, from the next iteration on.
+
+        Raises:
+            ConfigurationError: it is no state of such a stream.
+        """
+        _check_state(state_dict, {"epoch", "examples_iterable"})
+        super().load_state_dict(state_dict)
 
 
 class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says nothing about types
@@ -90,6 +103,11 @@ class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says
                     yield str(row), example
             this = Pass(this.epoch + 1)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> dict[str, Any]:
+        """Take what `_state_dict` was when a state was taken."""
+        _check_state(state_dict, {"eden", "type"})
+        return dict(super().load_state_dict(state_dict))
+
     def _init_state_dict(self) -> dict[str, Any]:
         self._state_dict: dict[str, Any] = {"eden": None, "type": type(self).__name__}
         return self._state_dict
@@ -108,3 +126,10 @@ class StreamedRows(_BaseExamplesIterable):  # type: ignore[misc] # datasets says
         columns = model_inputs(batch, dataset) | {key: batch[key] for key in self._extra}
         arrays = {key: value.numpy() for key, value in columns.items()}
         return [{key: value[i] for key, value in arrays.items()} for i in range(block.rows.size)]
+
+
+def _check_state(state: Any, wanted: set[str]) -> None:
+    if not isinstance(state, Mapping) or not wanted <= set(state):
+        raise ConfigurationError(
+            f"{state!r:.200} is no state of a stream of iterable_dataset; expected what its state_dict() gave"
+        )

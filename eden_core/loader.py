@@ -209,7 +209,12 @@ class EdenLoader:
         self._begin(loaded if self._run.batches(loaded) else self._run.after(loaded))
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin the next pass with this epoch, unless reading is within this epoch already."""
+        """Begin the next pass with this epoch, unless reading is within it already; only training has epochs.
+
+        Raises:
+            ConfigurationError: it is no whole number from 0 on.
+        """
+        epoch = self._run.epoch(epoch)
         under_way = 0 < self._done < self._run.batches(self._pass)
         if epoch not in {self._next.epoch, self._pass.epoch if under_way else None}:
             self._begin(Pass(epoch))

@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eden_core.assembly import whole_number
 from eden_core.dataset import EdenDataset
 from eden_core.errors import ConfigurationError
 from eden_core.parallel import data_parallel_rank
@@ -70,6 +71,15 @@ class Passes:
         )
         if rank == 0:
             self._log_ends()
+
+    def epoch(self, wanted: int) -> int:
+        """Return the epoch that a pass reads which is to be of this one: each pass of evaluation is the first.
+
+        Raises:
+            ConfigurationError: it is no whole number from 0 on.
+        """
+        epoch = whole_number("epoch", wanted, least=0)
+        return epoch if self.dataset.split == "train" else 0
 
     def batches(self, this: Pass) -> int:
         """Return how many micro-batches a pass has."""

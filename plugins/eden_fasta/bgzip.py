@@ -27,7 +27,8 @@ GZIP = b"\x1f\x8b"
 _HEADER = struct.Struct("<2sBB6xH2sHH")
 _PAIR = np.dtype([("compressed", "<u8"), ("uncompressed", "<u8")])
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_PIECE = 1 << 20
+_BLOCK = 1 << 16
+"""bytes that a block has at most, compressed and uncompressed"""
 
 
 def is_bgzip(head: bytes) -> bool:
@@ -58,7 +59,7 @@ def block_starts(file: PlainFile, first: int = 0) -> Iterator[tuple[int, int]]:
 
 
 def found_blocks(file: PlainFile) -> NDArray[np.void]:
-    """Return where all blocks of a file but the first begin.
+    """Return where all blocks of a file begin that have bytes, but the first.
 
     Raises:
         FormatError: the file is damaged, or cut short.
@@ -66,7 +67,12 @@ def found_blocks(file: PlainFile) -> NDArray[np.void]:
     found = np.array(list(block_starts(file)), np.uint64).reshape(-1, 2)
     pairs = np.zeros(max(0, len(found) - 1), _PAIR)
     pairs["compressed"], pairs["uncompressed"] = found[1:, 0], np.cumsum(found[:-1, 1], dtype=np.uint64)
-    return pairs
+    return with_bytes(pairs, int(found[:, 1].sum()))
+
+
+def with_bytes(pairs: NDArray[np.void], size: int) -> NDArray[np.void]:
+    """Return the pairs of blocks that have bytes, of a file of `size` bytes uncompressed: only such does samtools list."""
+    return pairs[np.diff(pairs["uncompressed"], append=np.uint64(size)) > 0]
 
 
 def write_gzi(path: Path, pairs: NDArray[np.void]) -> None:
@@ -75,19 +81,26 @@ def write_gzi(path: Path, pairs: NDArray[np.void]) -> None:
         draft.write_bytes(struct.pack("<Q", pairs.size) + pairs.tobytes())
 
 
-def read_gzi(path: Path) -> NDArray[np.void]:
-    """Return what an index says, mapped.
+def read_gzi(path: Path, file: PlainFile) -> NDArray[np.void]:
+    """Return what the index of a file says, mapped.
 
     Raises:
-        FormatError: it is no such index, or cut short.
+        FormatError: it is no such index, or cut short, or that of another file.
     """
-    with path.open("rb") as file:
-        head = file.read(8)
+    with path.open("rb") as opened:
+        head = opened.read(8)
     size = path.stat().st_size - 8
     count = struct.unpack("<Q", head)[0] if size >= 0 else -1
     if size != count * _PAIR.itemsize:
         raise FormatError(f"{path} is no index of bgzip's blocks, or cut short: remove it, and it is made anew")
-    return np.memmap(path, _PAIR, "r", 8) if count else np.empty(0, _PAIR)
+    pairs: NDArray[np.void] = np.memmap(path, _PAIR, "r", 8) if count else np.empty(0, _PAIR)
+    zero = np.zeros(1, np.uint64)
+    # Differences below zero wrap around, so that they are too large as well.
+    compressed, uncompressed = (np.diff(pairs[name], prepend=zero) for name in ("compressed", "uncompressed"))
+    wrong = (compressed < 1) | (compressed > _BLOCK) | (uncompressed > _BLOCK)
+    if wrong.any() or (count and int(pairs["compressed"][-1]) >= file.size):
+        raise FormatError(f"{path} is not the index of {file.path}, which has no such blocks")
+    return pairs
 
 
 class BgzipFile:
@@ -107,7 +120,10 @@ class BgzipFile:
         self._lock = Lock()
         self._compressed, self._uncompressed = pairs["compressed"], pairs["uncompressed"]
         last = (int(self._compressed[-1]), int(self._uncompressed[-1])) if pairs.size else (0, 0)
-        self.size = last[1] + sum(size for _, size in block_starts(file, last[0]))
+        sizes = [size for _, size in block_starts(file, last[0])]
+        if np.count_nonzero(sizes) > 1:
+            raise FormatError(f"the index of {self.path} ends before its last block")
+        self.size = last[1] + sum(sizes)
         self._module = _pysam()
         self._opened: Any = None
 

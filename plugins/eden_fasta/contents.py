@@ -141,12 +141,18 @@ class StoreContents:
             return found
         if Stamp.of(path) != stamp:
             raise ChangedFileError(path)
-        if found is not None and not found.users:
-            found.sequences.close()
+        if found is not None:
+            del self._held[path]
+            if not found.users:
+                found.sequences.close()
         idle = [name for name, held in self._held.items() if not held.users]
         for name in idle[: max(0, len(self._held) + 1 - self._limit)]:
             self._held.pop(name).sequences.close()
-        self._held[path] = _Held(self._open(path))
+        opened = self._open(path)
+        if opened.stamp != stamp:  # another file took its place since it was looked at
+            opened.close()
+            raise ChangedFileError(path)
+        self._held[path] = _Held(opened)
         return self._held[path]
 
     def _found(self, sequence_ids: Sequence[str]) -> NDArray[Any] | None:

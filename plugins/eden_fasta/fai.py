@@ -21,6 +21,8 @@ SUFFIX = ".fai"
 _COLUMNS = {"name": pa.string(), **dict.fromkeys(("length", "offset", "line_bases", "line_width"), pa.int64())}
 _CHECKED_HEADERS = 10_000
 _BYTES_A_LINE = 32
+_MARK = b"\xef\xbb\xbf"
+"""what Arrow leaves out at the beginning of a file, though an id may begin so"""
 
 
 class Source(Protocol):
@@ -46,13 +48,15 @@ def write_fai(path: Path, records: Iterable[Records]) -> None:
 
 
 def read_fai(path: Path) -> Iterator[Records]:
-    """Yield the sequences of an index, many at a time.
+    """Yield the sequences of an index that have bases, many at a time.
 
     Raises:
         UnfitIndexError: it is no such index.
     """
     if not path.stat().st_size:
         raise UnfitIndexError("it is empty")
+    with path.open("rb") as file:
+        mark = "\ufeff" if file.read(3) == _MARK else ""
     try:
         reader = pa.csv.open_csv(
             path,
@@ -63,13 +67,16 @@ def read_fai(path: Path) -> Iterator[Records]:
         for batch in reader:
             names, *numbers = batch.columns
             lengths, offsets, line_bases, widths = (column.to_numpy() for column in numbers)
-            yield Records(names.to_pylist(), lengths, offsets, line_bases, widths - line_bases)
+            texts = names.to_pylist()
+            texts[:1] = [mark + text for text in texts[:1]]
+            mark = ""
+            yield Records.with_bases(texts, lengths, offsets, line_bases, widths - line_bases)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise UnfitIndexError(f"it cannot be read: {error}") from error
 
 
 def check_fit(fai: Path, source: Source) -> None:
-    """Compare an index with its FASTA file: where sequences lie, and the headers of many of them, evenly chosen.
+    """Compare an index with its FASTA file: where sequences lie, and headers and lines of many of them, evenly chosen.
 
     Args:
         fai: the index.
@@ -80,7 +87,7 @@ def check_fit(fai: Path, source: Source) -> None:
     """
     step = 1 + fai.stat().st_size // (_BYTES_A_LINE * _CHECKED_HEADERS)
     end = number = 0
-    for some in read_fai(fai):
+    for some in filter(len, read_fai(fai)):
         ends = _ends(some)
         befores = np.concatenate([[end], ends[:-1]])
         names = np.array([len(name.encode()) for name in some.names], np.int64)
@@ -88,6 +95,7 @@ def check_fit(fai: Path, source: Source) -> None:
             raise UnfitIndexError("its sequences do not lie one behind the other in the file")
         for i in range(-number % step, len(some), step):
             _check_header(source, int(befores[i]), int(some.offsets[i]), some.names[i])
+            _check_lines(source, *(int(column[i]) for column in (some.offsets, some.lengths, some.line_bases, some.line_ends)))
         end, number = int(ends[-1]), number + len(some)
     rest = source.size - end
     if not number or rest > LONGEST_HEADER or _bases_between(bytes(source.read(end, rest)).splitlines()):
@@ -113,6 +121,15 @@ def _check_header(source: Source, begin: int, end: int, name: str) -> None:
     lines = text.splitlines()
     if not text.endswith(b"\n") or _bases_between(lines) or lines[-1][1:].split(None, 1)[:1] != [name.encode()]:
         raise UnfitIndexError(f"sequence {name!r} does not begin where it says")
+
+
+def _check_lines(source: Source, offset: int, length: int, bases: int, ends: int) -> None:
+    """See that the first line of a sequence ends where it must, and the last one that another follows."""
+    lines = (length - 1) // bases
+    for line in {0, lines - 1} if lines else ():
+        end = offset + line * (bases + ends) + bases
+        if bytes(source.read(end, ends)) != b"\r\n"[-ends:]:
+            raise UnfitIndexError(f"no line ends at byte {end:,}, as it says")
 
 
 def _bases_between(lines: list[bytes]) -> bool:

@@ -59,6 +59,7 @@ class FastaFile(SequenceFile):
     def __init__(self, path: str, kept: Kept, indexed_from: int = 0) -> None:
         super().__init__(path)
         self._kept, self._indexed_from = kept, indexed_from
+        self._pairs: NDArray[np.void] | None = None  # of an index that was found, until it has been compared with the file
         try:
             self._bytes = self._uncompressed(self._file)
         except BaseException:
@@ -67,6 +68,7 @@ class FastaFile(SequenceFile):
 
     def entries(self) -> Entries:
         """Yield all sequences, as the index has them; it is written where there is none that fits."""
+        self._check_blocks()
         path = self._fitting_index()
         return _rows(self._scanned() if path is None else fai.read_fai(path))
 
@@ -102,13 +104,27 @@ class FastaFile(SequenceFile):
         gzi = self._kept.newer(self.path + bgzip.SUFFIX, self.stamp)
         if gzi is not None:
             try:
-                return bgzip.BgzipFile(plain, bgzip.read_gzi(gzi))
+                self._pairs = bgzip.read_gzi(gzi, plain)
+                return bgzip.BgzipFile(plain, self._pairs)
             except FormatError as error:
                 _log.info("%s is written anew, or not used: %s", gzi, error)
-        pairs = bgzip.found_blocks(plain)
+        return self._indexed(plain, bgzip.found_blocks(plain))
+
+    def _indexed(self, plain: PlainFile, pairs: NDArray[np.void]) -> bgzip.BgzipFile:
         if plain.size >= self._indexed_from:
             bgzip.write_gzi(self._kept.target(self.path + bgzip.SUFFIX), pairs)
         return bgzip.BgzipFile(plain, pairs)
+
+    def _check_blocks(self) -> None:
+        """Compare an index of blocks that was found with the blocks of the file; one that differs is written anew."""
+        if self._pairs is None:
+            return
+        pairs = bgzip.found_blocks(self._file)
+        if not np.array_equal(pairs, bgzip.with_bytes(self._pairs, self._bytes.size)):
+            _log.info("%s%s is written anew: blocks begin elsewhere", self.path, bgzip.SUFFIX)
+            self._bytes.close()
+            self._bytes = self._indexed(self._file, pairs)
+        self._pairs = None
 
     def _fitting_index(self) -> Path | None:
         """Return the index, written where there is none that fits; None: the file is too small for one."""

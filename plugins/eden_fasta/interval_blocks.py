@@ -5,12 +5,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eden_core.batch import offsets_of
-from eden_core.errors import FormatError
 from eden_core.open_files import OpenFile
 from eden_fasta.sequence_file import Places
 
 _READ = 64
 """numbers up to which a range is read rather than halved"""
+
+_PIECE = 1 << 18
+"""blocks that are looked at together"""
 
 
 class Overlaps(NamedTuple):
@@ -44,20 +46,39 @@ class BlockTables:
             starts: first bases, int64 [n].
             counts: bases, int64 [n].
 
-        Raises:
-            FormatError: blocks are in no order.
+        Bisection finds them where `first_wrong` finds nothing.
         """
         lows, highs = self._bounds(starts, starts + counts)
-        sizes = highs - lows
-        which = np.repeat(np.arange(sizes.size), sizes)
-        begins = self._read(self._places + 4 * lows, sizes)
-        ends = begins + self._read(self._places + 4 * (self._counts + lows), sizes)
-        if ((begins[1:] < ends[:-1]) & (which[1:] == which[:-1])).any():
-            raise FormatError(f"{self._file.path} is damaged: blocks of a sequence overlap, or are in no order; copy it again")
+        which, begins, ends = self._blocks(np.arange(starts.size), lows, highs - lows)
         firsts = np.maximum(begins - starts[which], 0)
         covered = np.minimum(ends - starts[which], counts[which]) - firsts
         some = np.flatnonzero(covered > 0)
         return Overlaps(which[some], firsts[some], covered[some])
+
+    def first_wrong(self, lengths: Places) -> int | None:
+        """Return the number of a sequence whose blocks overlap, are in no order, or lie outside it, where there is one.
+
+        Args:
+            lengths: bases of the sequences, int64 [n].
+        """
+        pieces = -(-self._counts // _PIECE)
+        tables = np.repeat(np.arange(pieces.size), pieces)
+        lows = _PIECE * (np.arange(tables.size) - offsets_of(pieces)[tables])
+        sizes = np.minimum(self._counts[tables] - lows, _PIECE + 1)  # the last of a piece is the first of the next
+        cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // _PIECE)) + 1
+        for some in np.split(np.arange(tables.size), cuts):
+            which, begins, ends = self._blocks(tables[some], lows[some], sizes[some])
+            wrong = ends > lengths[tables[some]][which]
+            wrong[1:] |= (begins[1:] < ends[:-1]) & (which[1:] == which[:-1])
+            if wrong.any():
+                return int(tables[some][which[np.argmax(wrong)]])
+        return None
+
+    def _blocks(self, tables: Places, lows: Places, sizes: Places) -> tuple[Places, Places, Places]:
+        """Return blocks of some tables from a number of each on, laid end to end: which range each is of, begins, and ends."""
+        places = self._places[tables] + 4 * lows
+        begins = self._read(places, sizes)
+        return np.repeat(np.arange(sizes.size), sizes), begins, begins + self._read(places + 4 * self._counts[tables], sizes)
 
     def _bounds(self, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Return a range of blocks for each window that has all which overlap it, and not many more.

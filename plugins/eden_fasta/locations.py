@@ -135,12 +135,14 @@ class Location:
 
         Raises:
             ShardNotFoundError: there are none.
-            InputError: two would be the same sample, or a name is no UTF-8 text.
+            InputError: two would be the same sample, or a name, or the list, is no UTF-8 text.
         """
         found = sorted(self._found(), key=lambda file: file.sample.encode())
         if not found:
             raise ShardNotFoundError(f"{self.text} holds no files that store {self._store!r} reads, such as {self._example}")
         for one, other in pairwise(found):
+            if one.name == other.name:
+                raise InputError(f"{self.text} lists {self.path(one.name)} twice: remove one of the lines")
             if one.sample == other.sample:
                 raise InputError(
                     f"{self.path(one.name)} and {self.path(other.name)} would both be sample {one.sample!r}: rename one, or "
@@ -163,7 +165,10 @@ class Location:
 
     def _paths(self) -> Iterator[str]:
         if self._is_list:
-            lines = Path(self.text).read_text(encoding="utf-8").splitlines()
+            try:
+                lines = Path(self.text).read_text(encoding="utf-8").splitlines()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{self.text} is no list of files, one path a line, in UTF-8: {error}") from error
             yield from (str(Path(self.folder, line.strip())) for line in lines if line.strip())
         elif self._is_pattern:
             found = glob.iglob(self.text, recursive=True)  # noqa: PTH207 - an absolute pattern is more than Path.glob takes

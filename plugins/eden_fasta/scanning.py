@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from eden_core.errors import FormatError
 
 LONGEST_HEADER = 1 << 20
-_NEWLINE, _RETURN, _MARK = b"\n\r>"
+_NEWLINE, _RETURN, _MARK, _COMMENT = b"\n\r>;"
+_BLANKS = 0x20  # bytes up to this one are no letters
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def scanned(blocks: Iterable[bytes], path: str) -> Iterator[Records]:
         path: what messages call it.
 
     Raises:
-        FormatError: it is no FASTA, has no bases at all, or lines of a sequence differ in length; the message gives the line.
+        FormatError: it is no FASTA, has no bases at all, lines of a sequence differ in length, or they hold
+            blanks; the message gives the line.
     """
     scan, found = _Scan(path), False
     for block in _ended(blocks):
@@ -84,6 +86,7 @@ class _Lines:
         bases: bytes of each before its end, int64 [n].
         ends: bytes of its end, 1 or 2, int64 [n].
         is_header: bool [n].
+        is_comment: whether it begins with ';', bool [n].
         names: ids of the headers.
         offsets: where the lines behind the headers begin, int64.
     """
@@ -91,6 +94,7 @@ class _Lines:
     bases: NDArray[np.int64]
     ends: NDArray[np.int64]
     is_header: NDArray[np.bool_]
+    is_comment: NDArray[np.bool_]
     names: list[str]
     offsets: NDArray[np.int64]
 
@@ -110,12 +114,18 @@ class _Scan:
 
     def feed(self, block: NDArray[np.uint8]) -> Records:
         """Read on, and return the sequences that are complete."""
-        ends = np.flatnonzero(block == _NEWLINE)
+        blanks = np.flatnonzero(block <= _BLANKS)
+        is_end = block[blanks] == _NEWLINE
+        ends, blanks = blanks[is_end], blanks[~is_end]
         if not ends.size:
+            self._check_blanks(block, blanks, ends, np.zeros(0, np.bool_))
             self._begin(block)
             self._position += block.size
             return Records([], *np.zeros((4, 0), np.int64))
-        found = self._completed(self._lines(block, ends))
+        lines = self._lines(block, ends)
+        self._check_beginning(lines)
+        self._check_blanks(block, blanks, ends, lines.is_header)
+        found = self._completed(lines)
         self._line += ends.size
         self._line_start, self._begun = self._position + int(ends[-1]) + 1, b""
         self._begin(block[ends[-1] + 1 :])
@@ -144,14 +154,17 @@ class _Scan:
         """Return the lines that end at some places of a block."""
         starts = np.empty_like(ends)
         starts[0], starts[1:] = self._line_start - self._position, ends[:-1] + 1
-        is_header, before = block[np.maximum(starts, 0)] == _MARK, block[np.maximum(ends - 1, 0)]
+        firsts, before = block[np.maximum(starts, 0)], block[np.maximum(ends - 1, 0)]
         if self._begun:
-            is_header[0] = self._begun[0] == _MARK
+            firsts[0] = self._begun[0]
             before[0] = block[ends[0] - 1] if ends[0] else self._begun[-1]
         returns = (before == _RETURN) & (ends > starts)
+        is_header = firsts == _MARK
         headers = np.flatnonzero(is_header)
         names = [self._name_of(block, int(starts[i]), int(ends[i]), int(i)) for i in headers.tolist()]
-        return _Lines(ends - starts - returns, 1 + returns, is_header, names, self._position + ends[headers] + 1)
+        return _Lines(
+            ends - starts - returns, 1 + returns, is_header, firsts == _COMMENT, names, self._position + ends[headers] + 1
+        )
 
     def _name_of(self, block: NDArray[np.uint8], start: int, end: int, line: int) -> str:
         text = block[max(start, 0) : end].tobytes()
@@ -164,6 +177,43 @@ class _Scan:
             return name.decode()
         except UnicodeDecodeError as error:
             raise self._error(line, f"the id {name!r} is no UTF-8 text") from error
+
+    def _check_beginning(self, lines: _Lines) -> None:
+        """See that bases stand behind a header, and no comments."""
+        stray = ~lines.is_header & (lines.bases > 0) & (np.cumsum(lines.is_header) == 0)
+        if self._name is None and stray.any():
+            raise self._error(int(np.argmax(stray)), "expected FASTA, whose first line starts with '>'")
+        if lines.is_comment.any():
+            what = "it begins with ';' as a comment, of which FASTA has none: remove such lines"
+            raise self._error(int(np.argmax(lines.is_comment)), what)
+
+    def _check_blanks(
+        self, block: NDArray[np.uint8], blanks: NDArray[np.int64], ends: NDArray[np.int64], is_header: NDArray[np.bool_]
+    ) -> None:
+        """See that lines of bases have no blanks, and no CR but before a LF.
+
+        Args:
+            block: the bytes.
+            blanks: where some are that are no letters, and do not end a line.
+            ends: where lines end, of which the last may go on behind the block.
+            is_header: of each line that ends.
+        """
+        if self._name is None and not is_header.any():
+            return  # lines of bases have no place here
+        if self._begun[:1] != b">" and self._begun[-1:] == b"\r" and block[0] != _NEWLINE:
+            raise self._blank(0, _RETURN)
+        if not blanks.size:
+            return
+        rest = (self._begun if not ends.size else b"") or block[ends[-1] + 1 if ends.size else 0 :][:1].tobytes()
+        lines = np.searchsorted(ends, blanks)
+        before_end = (blanks + 1 == block.size) | (block[np.minimum(blanks + 1, block.size - 1)] == _NEWLINE)
+        wrong = ~np.append(is_header, rest[:1] == b">")[lines] & ~((block[blanks] == _RETURN) & before_end)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise self._blank(int(lines[i]), int(block[blanks[i]]))
+
+    def _blank(self, line: int, byte: int) -> FormatError:
+        return self._error(line, f"the byte {bytes([byte])!r} among the bases: remove blanks, and what else is no letter")
 
     def _completed(self, lines: _Lines) -> Records:
         """Return the sequences that are complete with some lines; the last one stays open."""
@@ -201,19 +251,19 @@ class _Scan:
         """Look at lines of bases: only the last of a sequence may have fewer than its first, and none more."""
         if not places.size:
             return
-        if self._name is None and (stray := (owners == 0) & (bases > 0)).any():
-            raise self._error(int(places[np.argmax(stray)]), "expected FASTA, whose first line starts with '>'")
         may_go_on = np.ones(places.size, np.bool_)
         may_go_on[1:] = full[:-1] | (owners[1:] != owners[:-1])
         may_go_on[0] = owners[0] > 0 or self._goes_on
         wrong = (bases > limits) | (~may_go_on & (bases > 0))
         if wrong.any():
             i = int(np.argmax(wrong))
+            what = f"of {bases[i]:,} bases, where lines of this sequence have {limits[i]:,}, and only its last may have fewer"
+            if not may_go_on[i]:
+                what = "it follows one with fewer bases, or another line end (LF, or CR and LF), than the first of its sequence"
             raise self._error(
                 int(places[i]),
-                f"of {bases[i]:,} bases, where lines of this sequence have {limits[i]:,} and only its last may have fewer: "
-                "bases cannot be found in it. Write the file anew with lines of one length (such as with seqkit seq -w 80), or "
-                "import it (eden import)",
+                f"{what}: bases cannot be found in it. Write the file anew with lines of one length (such as with seqkit seq "
+                "-w 80), or import it (eden import)",
             )
 
     def _error(self, line: int, what: str) -> FormatError:

@@ -82,7 +82,7 @@ class TwoBitFile(SequenceFile):
         self._numbers = np.dtype(f"{self._order}u4")
 
     def entries(self) -> Entries:
-        """Yield all sequences that have bases, in the order of the index."""
+        """Yield all sequences that have bases, in the order of the index. All their blocks are looked at."""
         names: list[str] = []
         offsets: list[int] = []
         for name, offset in self._indexed():
@@ -96,8 +96,9 @@ class TwoBitFile(SequenceFile):
 
     def copy(self, rows: NDArray[Any], starts: Places, counts: Places, into: NDArray[np.uint8], targets: Places) -> None:
         """Copy stretches of sequences, N and lower case restored."""
-        offsets, n_blocks, mask_blocks = (rows[name].astype(np.int64) for name in ("offset", "n_blocks", "mask_blocks"))
-        bases = offsets + _HEADER_BYTES + 8 * (n_blocks + mask_blocks)
+        n_blocks, mask_blocks = rows["n_blocks"].astype(np.int64), rows["mask_blocks"].astype(np.int64)
+        n_tables, mask_tables = _tables(rows)
+        bases = mask_tables + 8 + 8 * mask_blocks
         firsts = starts // 4
         sizes = (starts + counts + 3) // 4 - firsts
         places = offsets_of(sizes)
@@ -105,16 +106,18 @@ class TwoBitFile(SequenceFile):
         self._file.copy(bases + firsts, sizes, raw, places[:-1])
         letters = _eight_letters().take(raw.view(np.uint16)).view(np.uint8)
         gather(letters, 4 * places[:-1] + starts % 4, counts, into, targets)
-        self._overlay(offsets + 8, n_blocks, starts, counts, into, targets, (0, ord("N")))
-        self._overlay(offsets + 12 + 8 * n_blocks, mask_blocks, starts, counts, into, targets, (0xFF, _LOWER_BIT))
+        self._overlay(n_tables + 4, n_blocks, starts, counts, into, targets, (0, ord("N")))
+        self._overlay(mask_tables + 4, mask_blocks, starts, counts, into, targets, (0xFF, _LOWER_BIT))
 
     def check(self) -> Entries:
-        """Look at all records and blocks, and read all bases."""
+        """Look at all records, and read all of the file."""
         for first in range(0, self._file.size, _PIECE):
             self._file.read(first, min(_PIECE, self._file.size - first))
         for names, rows in self.entries():
-            for name, row in zip(names, rows, strict=True):
-                self._check_record(name, *(int(row[key]) for key in ("offset", "length", "n_blocks", "mask_blocks")))
+            _, mask_tables = _tables(rows)
+            behind = self._numbers_at(mask_tables + 4 + 8 * rows["mask_blocks"].astype(np.int64), 1)[:, 0]
+            if behind.any():
+                raise self._damage(f"the field behind the blocks of sequence {names[int(np.argmax(behind))]!r} is not 0")
             yield names, rows
 
     def _indexed(self) -> Iterator[tuple[str, int]]:
@@ -139,7 +142,16 @@ class TwoBitFile(SequenceFile):
     def _with_bases(self, names: list[str], offsets: list[int]) -> tuple[list[str], NDArray[Any]]:
         rows = self._rows(names, offsets)
         some = np.flatnonzero(rows["length"])
-        return [names[i] for i in some.tolist()], rows[some]
+        names, rows = [names[i] for i in some.tolist()], rows[some]
+        for what, table, blocks in zip(("N", "mask"), _tables(rows), ("n_blocks", "mask_blocks"), strict=True):
+            self._check_blocks(what, names, table, rows[blocks].astype(np.int64), rows["length"].astype(np.int64))
+        return names, rows
+
+    def _check_blocks(self, what: str, names: list[str], tables: Places, blocks: Places, lengths: Places) -> None:
+        some = np.flatnonzero(blocks)
+        wrong = BlockTables(self._file, self._numbers, tables[some] + 4, blocks[some]).first_wrong(lengths[some])
+        if wrong is not None:
+            raise self._damage(f"{what} blocks of sequence {names[some[wrong]]!r} overlap, are in no order, or lie outside it")
 
     def _rows(self, names: list[str], offsets: list[int]) -> NDArray[Any]:
         rows = np.zeros(len(names), TwoBitCatalogue.ROW)
@@ -181,17 +193,14 @@ class TwoBitFile(SequenceFile):
             found = BlockTables(self._file, self._numbers, tables[some], blocks[some]).overlaps(starts[some], counts[some])
             overlay(into, targets[some][found.windows] + found.firsts, found.counts, *bits)
 
-    def _check_record(self, name: str, offset: int, length: int, n_blocks: int, mask_blocks: int) -> None:
-        for what, at, count in (("N", offset + 8, n_blocks), ("mask", offset + 12 + 8 * n_blocks, mask_blocks)):
-            starts, sizes = np.frombuffer(self._file.read(at, 8 * count), self._numbers).astype(np.int64).reshape(2, -1)
-            ends = starts + sizes
-            if (sizes < 1).any() or (ends > length).any() or (starts[1:] < ends[:-1]).any():
-                raise self._damage(f"{what} blocks of sequence {name!r} overlap, are in no order, or lie outside it")
-        if self._file.read(offset + 12 + 8 * (n_blocks + mask_blocks), 4) != bytes(4):
-            raise self._damage(f"the field behind the blocks of sequence {name!r} is not 0")
-
     def _damage(self, how: str) -> FormatError:
         return FormatError(f"{self.path} is damaged: {how}; copy it again")
+
+
+def _tables(rows: NDArray[Any]) -> tuple[Places, Places]:
+    """Return where the numbers of N blocks and of mask blocks stand, which the blocks follow."""
+    n_tables = rows["offset"].astype(np.int64) + 4
+    return n_tables, n_tables + 4 + 8 * rows["n_blocks"].astype(np.int64)
 
 
 @cache

@@ -1,3 +1,5 @@
+from operator import attrgetter
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -145,6 +147,22 @@ def test_an_epoch_can_be_set_but_not_under_way(small):
     assert next(batches)["row_ids"].tolist() == [164, 165, 166, 167]
     sampled.batch_sampler.set_epoch(0)
     assert next(iter(sampled))["row_ids"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("made", "sets"), [(of_loader, lambda loader: loader), (of_sampler, attrgetter("batch_sampler"))])
+def test_evaluation_begins_anew_whatever_epoch_is_set(small, made, sets):
+    loader = made(small, dataset_options={"split": "validation"})
+    before = take(loader, BATCHES)
+    sets(loader).set_epoch(3)
+    assert_same(take(loader, BATCHES), before)
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "3", True])
+def test_epochs_and_batches_are_whole_numbers(small, number):
+    loader, sampler = of_loader(small), of_sampler(small).batch_sampler
+    for call in (loader.set_epoch, sampler.set_epoch, lambda batches: sampler.state_dict(batches=batches)):
+        with pytest.raises(errors.ConfigurationError, match="expected an integer of 0 or more"):
+            call(number)
 
 
 def test_one_pass_at_a_time(small):

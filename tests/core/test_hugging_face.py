@@ -131,6 +131,16 @@ def test_a_state_of_other_data_is_refused(small):
         next(iter(after))
 
 
+OTHER_STATES = [{}, None, {"sources": []}, {"epoch": 0, "examples_iterable": {"shard_idx": 1, "type": "ArrowExamplesIterable"}}]
+
+
+@pytest.mark.parametrize("state", OTHER_STATES, ids=["empty", "none", "of a loader", "of another stream"])
+def test_a_state_of_something_else_is_refused(small, state):
+    rows = stream(small)
+    with pytest.raises(errors.ConfigurationError, match="is no state of a stream"):
+        rows.load_state_dict(state), next(iter(rows))
+
+
 def test_epochs_are_counted_from_1(small):
     with pytest.raises(errors.ConfigurationError, match="epochs is 0"):
         stream(small, epochs=0)

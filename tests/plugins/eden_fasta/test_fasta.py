@@ -92,10 +92,15 @@ def test_bgzip_is_read(bgzip):
 def test_an_index_of_bgzip_is_used(bgzip):
     pysam = pytest.importorskip("pysam")
     FastaStore(str(bgzip)).fingerprint()
-    ours = {suffix: Path(f"{bgzip}{suffix}").read_bytes() for suffix in (".fai", ".gzi")}
+    indexes = [Path(f"{bgzip}{suffix}") for suffix in (".fai", ".gzi")]
+    ours = [index.read_bytes() for index in indexes]
+    for index in (*indexes, Path(f"{bgzip}{TABLE_SUFFIX}")):
+        index.unlink()
     pysam.faidx(str(bgzip))
-    assert ours[".fai"] == Path(f"{bgzip}.fai").read_bytes()
+    assert ours == [index.read_bytes() for index in indexes]
+    before = [index.stat().st_ino for index in indexes]
     assert whole(FastaStore(str(bgzip))) == SEQUENCES
+    assert before == [index.stat().st_ino for index in indexes]
 
 
 @pytest.mark.parametrize("cut", [1, 28, 60, 5_000])
@@ -114,6 +119,34 @@ def test_bgzip_that_is_damaged_is_refused(bgzip):
     os.utime(bgzip, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     with pytest.raises(errors.FormatError, match="cannot be decompressed"):
         whole(FastaStore(str(bgzip)))
+
+
+OTHER_BLOCKS = {
+    "of a longer file": lambda pairs, size: [(size + 1_000, 5)],
+    "behind its end": lambda pairs, size: [(2**63 + 5, 5)],
+    "of the empty block at the end": lambda pairs, size: [(size - 28, 5)],
+    "of some blocks": lambda pairs, size: pairs[1::2],
+    "of the first blocks": lambda pairs, size: pairs[:3],
+    "of none": lambda pairs, size: np.zeros((0, 2)),
+}
+
+
+@pytest.mark.parametrize("keep_table", [False, True])
+@pytest.mark.parametrize("blocks", OTHER_BLOCKS.values(), ids=OTHER_BLOCKS)
+def test_an_index_of_other_blocks_is_made_anew(tmp_path, blocks, keep_table):
+    pysam = pytest.importorskip("pysam")
+    bases, path = BASES * 20, tmp_path / "x.fa.gz"
+    pysam.tabix_compress(str(write_fasta(tmp_path / "x.fa", {"chr1": bases})), str(path))
+    FastaStore(str(path)).fingerprint()
+    gzi = Path(f"{path}.gzi")
+    right = gzi.read_bytes()
+    pairs = np.frombuffer(right[8:], "<u8").reshape(-1, 2).tolist()
+    wrong = np.array(blocks(pairs, path.stat().st_size), "<u8")
+    gzi.write_bytes(np.uint64(len(wrong)).tobytes() + wrong.tobytes())
+    if not keep_table:
+        Path(f"{path}{TABLE_SUFFIX}").unlink()
+    assert whole(FastaStore(str(path)), ["chr1"]) == {"chr1": bases}
+    assert keep_table or gzi.read_bytes() == right
 
 
 def test_without_pysam_the_error_says_what_to_install(bgzip):
@@ -337,3 +370,60 @@ def test_a_file_that_changed_while_it_is_read_is_closed(genome):
             write_fasta(genome, changed)
             assert whole(store, changed) == changed
         assert count_open_files() <= before + 1
+
+
+def test_a_file_that_is_replaced_while_it_is_opened_is_indexed_anew(genome, monkeypatch):
+    FastaStore(str(genome)).fingerprint()
+    changed, opened = {"chr2": BASES[:900]}, FastaStore.open_file
+
+    def open_late(store, path):
+        if not Path(f"{genome}.old").exists():
+            genome.rename(f"{genome}.old")
+            write_fasta(genome, changed, 50)
+        return opened(store, path)
+
+    monkeypatch.setattr(FastaStore, "open_file", open_late)
+    store = FastaStore(str(genome))
+    store.fingerprint()
+    assert whole(store, changed) == changed
+
+
+def test_what_an_index_lists_without_bases_is_left_out(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">empty\n>a\nACGT\n>none\n>b\nA\n>last\n")
+    ours = FastaStore(str(path)).fingerprint()
+    rows = ("empty\t0\t7\t0\t0", "a\t4\t10\t4\t5", "none\t0\t21\t0\t0", "b\t1\t24\t1\t2", "last\t0\t32\t0\t0")
+    Path(f"{path}.fai").write_text("\n".join(rows) + "\n")
+    Path(f"{path}{TABLE_SUFFIX}").unlink()
+    with FastaStore(str(path)) as store:
+        assert (listed(store), store.fingerprint()) == ([("a", 4), ("b", 1)], ours)
+    assert "none" in Path(f"{path}.fai").read_text()
+
+
+def test_an_index_of_other_lines_does_not_fit(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"a": b"ACGT" * 30 + b"AC"}, 40)
+    FastaStore(str(path)).fingerprint()
+    path.write_bytes(write_fasta(tmp_path / "y", {"a": b"ACGT" * 30 + b"AC"}, 41).read_bytes())
+    os.utime(path, ns=(1, 1))
+    assert whole(FastaStore(str(path)), ["a"]) == {"a": b"ACGT" * 30 + b"AC"}
+
+
+def test_an_id_may_begin_with_a_byte_order_mark(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"\ufeffa": b"ACGT", "b": b"A"})
+    for _ in range(2):  # the second time with an index
+        assert whole(FastaStore(str(path)), ["\ufeffa"]) == {"\ufeffa": b"ACGT"}
+        Path(f"{path}{TABLE_SUFFIX}").unlink()
+
+
+LISTS = {
+    "a file that is listed twice": (b"x.fa\n./x.fa\n", r"files\.txt lists .*x\.fa twice"),
+    "other text": (b"\xe9.fa\n", r"files\.txt is no list of files"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), LISTS.values(), ids=LISTS)
+def test_what_is_wrong_with_a_list_is_said(tmp_path, content, message):
+    write_fasta(tmp_path / "x.fa", {"a": b"A"})
+    (tmp_path / "files.txt").write_bytes(content)
+    with pytest.raises(errors.InputError, match=message):
+        FastaStore(str(tmp_path / "files.txt")).fingerprint()

@@ -61,10 +61,19 @@ def test_an_index_reads_back(tmp_path):
 
 WRONG = {
     "a longer line": (b">a\nACGT\nACGTA\n", "line 3: of 5 bases, where lines of this sequence have 4"),
-    "a shorter line": (b">a\nACGT\nACG\nACGT\n", "line 4: of 4 bases"),
+    "a shorter line": (b">a\nACGT\nACG\nACGT\n", "line 4: it follows one with fewer bases"),
     "a blank line within": (b">a\nACGT\n\nACGT\n", "line 4"),
     "a blank line in front": (b">a\n\nACGT\n", "line 3"),
-    "mixed line ends": (b">a\nACGT\nACGT\r\nACGT\n", "line 4"),
+    "mixed line ends": (b">a\nACGT\nACGT\r\nACGT\n", "line 4: it follows one with .* another line end"),
+    "a line end without CR": (b">a\r\nACGT\r\nACGT\nACGT\r\n", "line 4: it follows one with .* another line end"),
+    "a blank": (b">a b\nAC T\nACGT\n", "line 2: the byte b' ' among the bases"),
+    "a tab at an end": (b">a\nACGT\n>b\nACG\t\n", "line 4: the byte b'.t'"),
+    "CR within a line": (b">a\r\nAC\rT\r\n", "line 2: the byte b'.r'"),
+    "two CR": (b">a\nACGT\r\r\n", "line 2: the byte b'.r'"),
+    "a byte that is 0": (b">a\nACGT\0", "line 2: the byte b'.x00'"),
+    "a comment": (b">a\n;1985\nACGT\n", "line 2: it begins with ';'"),
+    "a comment behind bases": (b">a\nACGT\n;A\n", "line 3: it begins with ';'"),
+    "a comment in front": (b";A\n>a\nACGT\n", "line 1: expected FASTA"),
     "no header": (b"\nACGT\n", "line 2: expected FASTA, whose first line starts with '>'"),
     "FASTQ": (b"@a\nACGT\n+\nIIII\n", "line 1: expected FASTA"),
     "no id": (b">a\nA\n> b\nA\n", "line 3: the header has no id directly behind '>'"),
@@ -85,3 +94,9 @@ def test_a_line_without_end_takes_little_memory():
     assert rows([b">a\n", *([b"A" * 1000] * 1000), b"\n"]) == [("a", 1_000_000, 3, 1_000_000, 1)]
     with pytest.raises(FormatError, match="a header of more than"):
         rows([b">a", *([b"A" * 1000] * 2000)])
+
+
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_headers_may_hold_blanks_and_comments(block):
+    text = b">a one\ttext; \r more\r\nACGT\r\nAC;\r\n"
+    assert rows(text[i : i + block] for i in range(0, len(text), block)) == [("a", 7, 21, 4, 2)]

@@ -108,12 +108,42 @@ def test_no_byte_makes_it_crash(tmp_path_factory, place, value):
     assert 0 < len(row) <= 10
 
 
-def test_checking_finds_blocks_out_of_order(tmp_path):
-    bases = b"NACGTN" * 3
-    path = write_two_bit(tmp_path / "x.2bit", {"chr1": bases})
-    content = path.read_bytes()
-    starts = struct.pack("<4I", 0, 5, 11, 17)
-    assert starts in content
-    path.write_bytes(content.replace(starts, struct.pack("<4I", 0, 11, 5, 17)))
-    with pytest.raises(errors.FormatError, match="N blocks of sequence 'chr1'"):
+def with_blocks(path: Path, starts, sizes) -> Path:
+    """Writes a sequence of 100,000 T with N blocks of any kind."""
+    numbers = struct.pack(f"<{2 + 2 * len(starts)}I", 100_000, len(starts), *starts, *sizes)
+    path.write_bytes(WHOLE[:25] + numbers + bytes(8 + 25_000))
+    return path
+
+
+FIRSTS = np.arange(0, 80_000, 400)
+BLOCKS = {
+    "nested": (np.r_[0, FIRSTS + 100], np.r_[50_000, np.full(200, 10)]),
+    "out of order": (FIRSTS[::-1], np.full(200, 10)),
+    "swapped": (np.r_[FIRSTS[:100], FIRSTS[101], FIRSTS[100], FIRSTS[102:]], np.full(200, 10)),
+    "outside": (FIRSTS, np.r_[np.full(199, 10), 20_401]),
+}
+
+
+@pytest.mark.parametrize("piece", [1 << 18, 1, 100])
+@pytest.mark.parametrize(("starts", "sizes"), BLOCKS.values(), ids=BLOCKS)
+def test_blocks_that_bisection_would_miss_are_an_error(tmp_path, monkeypatch, starts, sizes, piece):
+    monkeypatch.setattr("eden_fasta.interval_blocks._PIECE", piece)
+    path = with_blocks(tmp_path / "x.2bit", starts, sizes)
+    with pytest.raises(errors.FormatError, match="N blocks of sequence 'chr1' overlap, are in no order, or lie outside it"):
+        TwoBitStore(str(path)).fingerprint()
+
+
+@pytest.mark.parametrize("size", [0, 10, 400])
+def test_blocks_may_touch_and_be_empty(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("eden_fasta.interval_blocks._PIECE", 7)
+    path = with_blocks(tmp_path / "x.2bit", FIRSTS, np.full(200, size))
+    assert read(path, ("chr1", 79_500, 600)) == [(b"N" * size).ljust(400, b"T")[300:] + (b"N" * size).ljust(500, b"T")]
+
+
+def test_checking_finds_a_field_that_is_not_0(tmp_path):
+    path = with_blocks(tmp_path / "x.2bit", [], [])
+    content = bytearray(path.read_bytes())
+    content[37] = 1
+    path.write_bytes(content)
+    with pytest.raises(errors.FormatError, match="behind the blocks of sequence 'chr1' is not 0"):
         TwoBitStore(str(path)).check_shard("x")
