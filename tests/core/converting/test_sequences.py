@@ -25,7 +25,8 @@ class Counting(MemoryStore):
 def test_whole_sequences_come_from_bounded_reads(lengths):
     draw = random.Random(1)
     held = {f"B__X-S__c{i:02}": "".join(draw.choices("ACGTn", k=n)).encode() for i, n in enumerate(lengths)}
-    store = Counting("", sequences=held)
+    store = Counting("")
+    store.sequences = held
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sequences, "BASES_AT_ONCE", 32)
         found = [bases for batch in contigs_of(store, "S") for bases in bases_of(store, batch)] if held else []
@@ -34,7 +35,8 @@ def test_whole_sequences_come_from_bounded_reads(lengths):
 
 
 def test_a_sequence_that_is_shorter_than_listed_is_refused():
-    store = MemoryStore("where", sequences={"B__X-S__c": b"ACGT"})
+    store = MemoryStore("where")
+    store.sequences = {"B__X-S__c": b"ACGT"}
     listed = pa.RecordBatch.from_pydict({"contig_id": ["B__X-S__c"], "length": np.array([5])})
     with pytest.raises(FormatError, match=r"where: contig 'B__X-S__c' has no 5 bases.* gave 4"):
         list(bases_of(store, listed))
