@@ -16,7 +16,8 @@ demo: install
 	$(BIN)/eden demo
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m compileall -q eden_core plugins tests/jobs tests/ranks.py # hundreds of processes import them
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -16,6 +16,21 @@ settings.register_profile("eden", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("eden")
 
 
+LONGEST = (
+    "test_docs.py",
+    "test_training.py",
+    "test_new_plugin.py",
+    "test_killed_convert.py",
+    "test_megatron.py",
+    "test_wheel.py",
+)
+"""files that are begun first, so that no core waits for one at the end"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @dataclass(frozen=True)
 class Small:
     """A small store and index in the seed's format: three samples, metagenome-like lengths."""

@@ -234,7 +234,7 @@ def test_close_gives_back_files_and_memory(small):
         assert "eden-slots" in Path("/proc/self/maps").read_text()
     del made
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # fewer, where something older was collected meanwhile
     assert "eden-slots" not in Path("/proc/self/maps").read_text()
 
 

@@ -34,8 +34,13 @@ def command(folder: Path, out: Path, plugins: tuple[str, str]) -> list[str]:
     return [str(EDEN), "convert", str(folder), str(out), "--store", plugins[0], "--index", plugins[1], "--workers", "2"]
 
 
-@pytest.mark.parametrize("plugins", [("sqlite-shards", "sqlite"), ("arrow-shards", "arrow")], ids="-".join)
-@pytest.mark.parametrize("kills", [2, pytest.param(60, marks=pytest.mark.slow)])
+ARROW, SQLITE = ("arrow-shards", "arrow"), ("sqlite-shards", "sqlite")
+
+
+@pytest.mark.parametrize(
+    ("kills", "plugins"),
+    [(2, ARROW), pytest.param(60, ARROW, marks=pytest.mark.slow), pytest.param(60, SQLITE, marks=pytest.mark.slow)],
+)
 def test_kills(folder, tmp_path, kills, plugins):
     if plugins[0] not in {entry.name for entry in installed_plugins().entries("store")}:
         pytest.skip(f"store {plugins[0]!r} is not installed")
