@@ -17,7 +17,7 @@ demo: install
 
 test: install
 	$(BIN)/python -m compileall -q eden_core plugins tests/jobs tests/ranks.py # hundreds of processes import them
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -74,7 +74,7 @@ def of_four_ranks(genome, tmp_path_factory) -> Path:
     return run
 
 
-@pytest.mark.parametrize(("size", "micro", "workers"), [(2, 2, 2), (8, 1, 0)])
+@pytest.mark.parametrize(("size", "micro", "workers"), [(2, 2, 2), pytest.param(8, 1, 0, marks=pytest.mark.slow)])
 def test_a_run_of_four_ranks_goes_on_with_fewer_or_more(
     genome, unbroken, of_four_ranks, epoch_rows, tmp_path, size, micro, workers
 ):
@@ -129,6 +129,7 @@ def check_killed_run(run, begins, steps, unbroken):
     assert effective == {step: unbroken[step] for step in range(steps)}
 
 
+@pytest.mark.slow  # a kill, and what comes after it, are in test_killed_on_one_rank_it_ends_with_the_very_weights
 def test_a_run_killed_again_and_again_trains_on_the_rows_of_the_unbroken_one(genome, unbroken, tmp_path):
     said, found = killed_run(genome, tmp_path, kills=5, sizes=[2, 1, 4], steps=60, seed=3)
     assert sum("killed at step" in line for line in said) == 5
